@@ -1,0 +1,1 @@
+"""Adapters to AWS: the only importer of boto3 and botocore."""

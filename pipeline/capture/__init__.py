@@ -1,0 +1,1 @@
+"""Table stream to lanes to Kinesis."""

@@ -1,0 +1,1 @@
+"""Leases and checkpoints, used by capture and delivery."""

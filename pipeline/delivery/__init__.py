@@ -1,0 +1,1 @@
+"""Kinesis to ring to cursors to topologies."""

@@ -1,0 +1,1 @@
+"""Facts and rules: standard library only, nothing awaits."""

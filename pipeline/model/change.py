@@ -1,0 +1,89 @@
+"""A change, and a batch of changes: the nouns everything else is about."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class ChangeKind(StrEnum):
+    """What happened to the item; the values are DynamoDB's own event names."""
+
+    INSERT = "INSERT"
+    MODIFY = "MODIFY"
+    REMOVE = "REMOVE"
+
+
+class Change(NamedTuple):
+    """One recorded insert, modify or remove of one item.
+
+    A named tuple, not a dataclass: hundreds of thousands are built a second, and this is the cheapest immutable form.
+    (`epoch`, `shard`, `sequence`) is its identity; an eventID or a Kinesis sequence number is not (a retried put makes
+    a second record of the same change).
+    """
+
+    table: str
+    """Name of the source table."""
+    epoch: str
+    """Label of the table's stream: a stream that was switched off and on again has a new one, later in text order."""
+    shard: str
+    """Shard of the table's stream."""
+    sequence: int
+    """Place in the shard's lineage: 21-40 digits in the stream; compare, never subtract."""
+    kind: ChangeKind
+    keys: bytes
+    """Primary key as canonical DynamoDB JSON, hash attribute first: equal keys have equal bytes."""
+    before: bytes | None
+    """Item before the change: DynamoDB JSON exactly as the stream gave it; None for an insert."""
+    after: bytes | None
+    """Item after the change, likewise; None for a remove."""
+    time_ms: int
+    """ApproximateCreationDateTime in epoch milliseconds (the stream's own grain is one second)."""
+    by_ttl: bool = False
+    """True when DynamoDB's time-to-live removed the item, not a user."""
+    event_id: str = ""
+    """The stream's eventID, for reference only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A run of changes of one Kinesis shard, in order, as one topology sees it.
+
+    Positions count the changes of the shard from 1, without a hole, and never change for this topology: a batch that is
+    delivered again carries the same numbers, though its borders may lie elsewhere. `first`..`last` is the range the
+    batch covers; changes a topology did not ask for are inside the range but not in `changes`.
+    """
+
+    stream: str
+    shard: str
+    first: int
+    last: int
+    changes: tuple[Change, ...]
+    positions: Sequence[int]
+
+    def __post_init__(self) -> None:
+        assert 1 <= self.first <= self.last, (self.first, self.last)
+        assert len(self.changes) == len(self.positions)
+
+    def __iter__(self) -> Iterator[tuple[int, Change]]:
+        """Yield (position, change) in order."""
+        return zip(self.positions, self.changes, strict=True)
+
+    def __len__(self) -> int:
+        """Return the number of changes carried, which may be less than the range covered."""
+        return len(self.changes)
+
+    def after(self, position: int) -> "Batch | None":
+        """Return what lies above `position`, or None when nothing of the range does."""
+        if position < self.first:
+            return self
+        if position >= self.last:
+            return None
+        skip = sum(1 for p in self.positions if p <= position)
+        return Batch(self.stream, self.shard, position + 1, self.last, self.changes[skip:], self.positions[skip:])
+
+    def upto(self, position: int) -> "Batch":
+        """Return the part of the range up to and including `position`, which must lie inside it."""
+        assert self.first <= position <= self.last
+        keep = sum(1 for p in self.positions if p <= position)
+        return Batch(self.stream, self.shard, self.first, position, self.changes[:keep], self.positions[:keep])

@@ -1,0 +1,65 @@
+"""What can go wrong, named by what happens next.
+
+Every error carries a `hint`: the next step for the person who reads it. Messages name tables, shards, objects and
+settings, never the content of an item.
+"""
+
+from collections.abc import Mapping
+
+
+class PipelineError(Exception):
+    """The root of every error the pipeline raises on purpose.
+
+    `reason` says what is wrong, `hint` what to do about it; both are shown by the command line and the log.
+    """
+
+    def __init__(self, reason: str, *, hint: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.hint})" if self.hint else self.reason
+
+
+class RetryLater(PipelineError):
+    """The same call may succeed later: offer it again, unchanged, after a pause.
+
+    `after_seconds` is the least pause the other side asked for; the caller adds its own backoff.
+    """
+
+    def __init__(self, reason: str, *, after_seconds: float = 0.0, hint: str = "") -> None:
+        super().__init__(reason, hint=hint)
+        self.after_seconds = after_seconds
+
+
+class Rejected(PipelineError):
+    """A destination refuses some changes for good.
+
+    `positions` maps the position of each refused change in its batch's shard to the reason. Changes that are not named
+    were written.
+    """
+
+    def __init__(self, positions: Mapping[int, str], *, hint: str = "") -> None:
+        super().__init__(f"{len(positions)} change(s) refused: {sorted(set(positions.values()))}", hint=hint)
+        self.positions = dict(positions)
+
+
+class LeaseLost(PipelineError):
+    """Another worker owns this shard now: stop, write nothing more, leave the rest to it."""
+
+
+class IteratorExpired(PipelineError):
+    """A shard iterator is too old to be used: ask for a new one from the last sequence and go on."""
+
+
+class Gap(PipelineError):
+    """Changes were lost to us before they could be read: stop the shard, say what is missing, heal."""
+
+
+class Corrupt(PipelineError):
+    """Stored bytes are not what was written: stop the shard; a person has to look."""
+
+
+class Misconfigured(PipelineError):
+    """A setting, a permission or a resource is wrong: nothing was done; the hint names the fix."""

@@ -1,0 +1,57 @@
+"""Progress: what has been seen of the source, and what is settled without a hole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A stored place in a shard: everything up to it is durable at the other end.
+
+    `sequence` is the last settled record's sequence, None before the first; `position` counts settled changes;
+    `delivered` is the highest position a sink was given (below `position` when the last changes were filtered out);
+    `seen` is the state of `Seen`; `ended` means the shard is closed and all of it is settled.
+    """
+
+    sequence: int | None = None
+    position: int = 0
+    delivered: int = 0
+    seen: Mapping[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    ended: bool = False
+
+
+SEEN_KEPT_MS = 48 * 3600 * 1000
+"""How long the last sequence of a silent (source shard, lane) is kept: twice the 24 h a table stream lives."""
+
+
+class Seen:
+    """The highest source sequence seen for every (source shard, lane): what is not above it is a repeat.
+
+    Repeats come from retried puts, a restarted capture, or an old owner whose put arrived late. A lane's records reach
+    the stream so that every change before a record's first is already there, so one number per lane is enough.
+    """
+
+    def __init__(self, state: Mapping[tuple[str, int], tuple[int, int]] | None = None) -> None:
+        self._state: dict[tuple[str, int], tuple[int, int]] = dict(state or {})
+
+    def fresh_above(self, shard: str, lane: int) -> int:
+        """Return the sequence a change of this source shard and lane must exceed to be new; -1 before the first."""
+        return self._state.get((shard, lane), (-1, 0))[0]
+
+    def note(self, shard: str, lane: int, sequence: int, arrival_ms: int) -> None:
+        """Remember that everything up to `sequence` was seen."""
+        if sequence > self.fresh_above(shard, lane):
+            self._state[(shard, lane)] = (sequence, arrival_ms)
+
+    def merge(self, other: Mapping[tuple[str, int], tuple[int, int]]) -> None:
+        """Take over what a parent shard had seen."""
+        for (shard, lane), (sequence, arrival_ms) in other.items():
+            self.note(shard, lane, sequence, arrival_ms)
+
+    def snapshot(self, arrival_ms: int) -> dict[tuple[str, int], tuple[int, int]]:
+        """Return a copy of the state without what has been silent for SEEN_KEPT_MS before `arrival_ms`.
+
+        The time is the record's, not ours, so that every worker forgets the same.
+        """
+        self._state = {k: v for k, v in self._state.items() if v[1] > arrival_ms - SEEN_KEPT_MS}
+        return dict(self._state)

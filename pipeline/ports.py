@@ -1,0 +1,196 @@
+"""The outside world as Protocols: what the core asks of it, and nothing more.
+
+Adapters in `pipeline.aws` answer with boto3, fakes in `pipeline.testing` from memory; both pass the same contract
+tests. Adapters raise only the errors of `pipeline.model.errors`; anything else is a defect and stops the shard.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from pipeline.model.change import Change
+from pipeline.model.shard import Shard
+
+FieldValue = str | int | bytes | frozenset[str]
+
+
+class Clock(Protocol):
+    """Time, passed in so that the whole system can run in virtual time."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back; the only time that decides anything."""
+
+    def now_ms(self) -> int:
+        """Return wall-clock epoch milliseconds, for lag and display only."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; the only way the core waits."""
+
+
+class Chance(Protocol):
+    """Randomness, passed in so that a seed repeats a run."""
+
+    def fraction(self) -> float:
+        """Return a float in [0, 1)."""
+
+
+class SourcePage(NamedTuple):
+    """One answer of a table stream's GetRecords."""
+
+    changes: tuple[Change, ...]
+    """Changes in stream order; may be empty in the middle of a shard."""
+    next: str | None
+    """Iterator of the next page; None when the shard is closed and this page was its last (it may carry changes)."""
+
+
+class TableStream(Protocol):
+    """One stream of one table (AWS: DynamoDB Streams, API version 2012-08-10)."""
+
+    @property
+    def table(self) -> str:
+        """Return the table's name."""
+
+    @property
+    def epoch(self) -> str:
+        """Return the stream's label."""
+
+    async def shards(self, parent: str | None = None) -> tuple[Shard, ...]:
+        """Return all shards, every page read, or only the children of `parent`.
+
+        The listing is eventually consistent: children may be missing for a while, a parent may look open.
+        Raises Gap when the stream no longer exists.
+        """
+
+    async def iterator(self, shard: str, after: int | None) -> str:
+        """Return an iterator that starts after a sequence, or at the oldest record kept when `after` is None.
+
+        Raises Gap when `after` was trimmed or the shard is gone.
+        """
+
+    async def read(self, shard: str, iterator: str) -> SourcePage:
+        """Read one page. Raises IteratorExpired, RetryLater, Gap (trimmed or gone) or Corrupt (cannot be decoded)."""
+
+
+class OutRecord(NamedTuple):
+    """One record to be put into the Kinesis data stream."""
+
+    data: bytes
+    partition_key: str
+    explicit_hash_key: int
+
+
+class LogRecord(NamedTuple):
+    """One record as the Kinesis data stream returns it."""
+
+    sequence: int
+    data: bytes
+    partition_key: str
+    arrival_ms: int
+
+
+class LogPage(NamedTuple):
+    """One answer of the Kinesis data stream's GetRecords."""
+
+    records: tuple[LogRecord, ...]
+    next: str | None
+    """None when the shard is closed and drained; the page may still carry records."""
+    behind_ms: int
+    """MillisBehindLatest: 0 at the tip."""
+
+
+class Log(Protocol):
+    """The Kinesis data stream."""
+
+    @property
+    def name(self) -> str:
+        """Return the stream's name."""
+
+    async def shards(self) -> tuple[Shard, ...]:
+        """Return all shards still retained, every page read."""
+
+    async def iterator(self, shard: str, after: int | None) -> str:
+        """Return an iterator after a sequence, or at TRIM_HORIZON. Raises Gap when the position is gone."""
+
+    async def read(self, iterator: str) -> LogPage:
+        """Read one page (up to 10 MiB). Raises IteratorExpired, RetryLater or Gap."""
+
+    async def put(self, records: Sequence[OutRecord]) -> tuple[str | None, ...]:
+        """Put up to 500 records in one call, tried once; return one entry for each: None stored, else its error code.
+
+        PutRecords promises no order between the records of a call. Raises RetryLater when the whole call failed, which
+        includes "unknown": some or all records may have been stored all the same.
+        """
+
+
+class StateRow(NamedTuple):
+    """One versioned row of the state table: a lease, a checkpoint or a setting fixed at creation."""
+
+    key: str
+    version: int
+    fields: Mapping[str, FieldValue]
+
+
+class StateStore(Protocol):
+    """Rows changed by compare-and-set on their version: the one primitive leases and checkpoints are made of."""
+
+    async def read(self, keys: Sequence[str]) -> dict[str, StateRow]:
+        """Return the rows that exist, read consistently. Raises RetryLater."""
+
+    async def write(self, row: StateRow, expected: int | None) -> bool:
+        """Store the row if the stored version is `expected` (None: if there is no row); return False if refused.
+
+        Raises RetryLater when the outcome is unknown: read the row to learn it.
+        """
+
+
+class ItemWrite(NamedTuple):
+    """One item to put (`item` is its DynamoDB JSON) or to delete (`item` is None) in one table."""
+
+    table: str
+    keys: bytes
+    item: bytes | None
+
+
+class ItemStore(Protocol):
+    """Tables of one region, written in DynamoDB JSON bytes that are passed through untouched."""
+
+    async def key_names(self, table: str) -> tuple[str, ...]:
+        """Return the names of the key attributes, hash first. Raises Misconfigured when there is no such table."""
+
+    async def position(self, positions_table: str, row: str) -> int:
+        """Return the stored position of a row, 0 when there is none; read consistently. Raises RetryLater."""
+
+    async def transact(self, writes: Sequence[ItemWrite], positions_table: str, row: str, old: int, new: int) -> bool:
+        """Apply up to 99 writes to distinct items and move the row from `old` to `new`, all or nothing.
+
+        Returns False when the row is not at `old` (nothing was done by this call). Raises RetryLater when it may be
+        tried again or the outcome is unknown (the same call with the same arguments may then be repeated); Rejected
+        when items can never be written, with their indexes in `writes` in place of positions.
+        """
+
+    async def put_newer(self, write: ItemWrite, attribute: str, version: str) -> bool:
+        """Put `write.item` unless the stored item's `attribute` is not below `version`; False means it was newer."""
+
+    async def write_batch(self, writes: Sequence[ItemWrite]) -> tuple[ItemWrite, ...]:
+        """Write up to 25 distinct items without condition; return those left unprocessed, in order."""
+
+    def scan(self, table: str) -> AsyncIterator[Mapping[str, object]]:
+        """Yield every item, consistently read, as a DynamoDB JSON object (numbers are text, binary is base64 text)."""
+
+
+class ObjectStore(Protocol):
+    """One bucket and prefix, or one local folder. Names are relative, made of [A-Za-z0-9._=/-] only."""
+
+    async def create(self, name: str, data: bytes) -> bool:
+        """Store a new object; return False, changing nothing, when the name is taken (also by our own lost answer)."""
+
+    async def replace(self, name: str, data: bytes) -> None:
+        """Store an object, over an older one of the name if there is one."""
+
+    async def read(self, name: str) -> bytes | None:
+        """Return the object's bytes, None when there is none."""
+
+    def names(self, prefix: str, after: str = "") -> AsyncIterator[str]:
+        """Yield names that start with `prefix` and sort after `after`, in ascending order."""
+
+    async def delete(self, name: str) -> None:
+        """Remove an object; removing nothing is no error."""

@@ -1,0 +1,1 @@
+"""Source against replica against archive; the audit chain against itself."""

@@ -1,0 +1,1 @@
+"""Formats of bytes that travel or are stored; each carries a version."""

@@ -1,0 +1,1 @@
+"""Audit chain entries (placeholder for the first import)."""

@@ -1,0 +1,1 @@
+"""Archive segments (placeholder for the first import)."""

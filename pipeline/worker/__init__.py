@@ -1,0 +1,1 @@
+"""Faust: the only importer of faust and mode."""

@@ -1,0 +1,1 @@
+"""The topologies that ship with fanout; read folder.py first."""
