@@ -43,6 +43,8 @@ class Change(NamedTuple):
     """True when DynamoDB's time-to-live removed the item, not a user."""
     event_id: str = ""
     """The stream's eventID, for reference only."""
+    size_bytes: int = 0
+    """The stream's SizeBytes, for reference only."""
 
 
 @dataclass(frozen=True, slots=True)
