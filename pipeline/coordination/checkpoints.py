@@ -34,15 +34,13 @@ class CheckpointSlot:
         self.key = key
         self.saved = Checkpoint()
 
-    async def claim(self) -> Checkpoint | None:
-        """Take over the row and return its checkpoint, None when there was none. Raises RetryLater or Corrupt."""
+    async def claim(self, initial: Checkpoint | None = None) -> Checkpoint:
+        """Take over the row and return its checkpoint, or make one of `initial`. Raises RetryLater or Corrupt."""
         for _ in range(CLAIM_ATTEMPTS_MAX):
             row = (await self._store.read([self.key])).get(self.key)
-            stored = form.from_fields(row.fields, self.key) if row else None
-            self.saved = stored or Checkpoint()
-            expected = row.version if row else None
-            if await self._put(self.saved, expected):
-                return stored
+            self.saved = form.from_fields(row.fields, self.key) if row else initial or Checkpoint()
+            if await self._put(self.saved, row.version if row else None):
+                return self.saved
         msg = f"the checkpoint {self.key} is claimed by others again and again"
         raise RetryLater(msg, hint="do two workers run with one id?")
 

@@ -9,6 +9,7 @@ from pipeline.ports import Clock, FieldValue, StateRow, StateStore
 RENEWALS_PER_LEASE = 3
 """A lease is renewed this often within its time, so that two lost calls do not lose it."""
 TRIM_HORIZON = "TRIM_HORIZON"
+SHARD_END = "SHARD_END"
 
 
 @dataclass(slots=True)

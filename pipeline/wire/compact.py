@@ -103,6 +103,11 @@ def decode_frame(header: Header, frame: bytes) -> tuple[Change, ...]:
     return changes
 
 
+def expanded_bytes(frame: bytes) -> int:
+    """Return what a frame holds once expanded: the measure of memory."""
+    return int(zstandard.frame_content_size(frame))
+
+
 def check_claim(claim: Claim, frame: bytes | None) -> bytes:
     """Return a claimed frame once its digest is right. Raises Corrupt when it is missing or changed."""
     if frame is None or hashlib.sha256(frame).hexdigest() != claim.sha256:

@@ -31,7 +31,9 @@ async def decode(record: LogRecord, claims: ObjectStore | None) -> Record:
         if header.claim is not None:
             frame = await _claimed(header.claim, claims)
         changes = compact.decode_frame(header, frame)
-        return Record(record.sequence, record.arrival_ms, header.shard, header.lane, changes, len(frame))
+        return Record(
+            record.sequence, record.arrival_ms, header.shard, header.lane, changes, compact.expanded_bytes(frame)
+        )
     origin = open_wire.read_partition_key(record.partition_key)
     change, claim = open_wire.decode_change(record.data, origin)
     if claim is not None:
