@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 class TableCapture:
     """Discovers a table's shards, leases those that may be read now, and runs a capture on each.
 
-    A child is leased only when its parent's lease row says SHARD_END, or when no trace of the parent is left: neither in
-    several listings nor, unfinished, in the state table.
+    A child is leased only when its parent's lease row says SHARD_END, or when no trace of the parent is left: neither
+    in several listings nor, unfinished, in the state table.
     """
 
     def __init__(

@@ -34,8 +34,8 @@ P = TypeVar("P", bound=Processor)
 class Crew(Generic[P]):
     """Starts a processor when a lease is gained, stops it when the lease is lost, and sees every one that dies.
 
-    A processor that raised is a defect: it is logged, its lease is given up, and the shard is left alone for a while, so
-    that another worker or a later try can have it. Nothing of it was checkpointed that was not done.
+    A processor that raised is a defect: it is logged, its lease is given up, and the shard is left alone for a while,
+    so that another worker or a later try can have it. Nothing of it was checkpointed that was not done.
     """
 
     def __init__(

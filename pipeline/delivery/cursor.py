@@ -41,8 +41,8 @@ class _Inflight:
 class Cursor:
     """Turns pages into batches, and settled batches into a checkpoint.
 
-    Repeats are dropped here, by the highest sequence seen of every source shard and lane; what is left is numbered. Both
-    depend on the shard's records and the checkpoint only, so that a redelivery has the same numbers.
+    Repeats are dropped here, by the highest sequence seen of every source shard and lane; what is left is numbered.
+    Both depend on the shard's records and the checkpoint only, so that a redelivery has the same numbers.
     """
 
     def __init__(self, stream: str, shard: str, appetite: Appetite, report: Report) -> None:
@@ -76,6 +76,11 @@ class Cursor:
     def hungry(self) -> bool:
         """Return True when another page may be fed."""
         return not self._closed and not self._full()
+
+    @property
+    def closed(self) -> bool:
+        """Return True when the shard's last page was taken."""
+        return self._closed
 
     @property
     def ended(self) -> bool:

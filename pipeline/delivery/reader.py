@@ -1,5 +1,6 @@
 """One Kinesis shard read from a place on: iterators, expiry and decoding."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from pipeline.model.errors import Corrupt, IteratorExpired, RetryLater
@@ -24,14 +25,16 @@ class Page(NamedTuple):
 class ShardReader:
     """Reads pages one after the other; `place` is the last sequence read."""
 
-    def __init__(self, log: Log, claims: ObjectStore | None, shard: str, place: int | None) -> None:
+    def __init__(
+        self, log: Log, claims: ObjectStore | None, shard: str, place: int | None, on_read: Callable[[], None]
+    ) -> None:
         self._log = log
         self._claims = claims
         self._shard = shard
         self._iterator: str | None = None
         self._undecoded: LogPage | None = None
+        self._on_read = on_read
         self.place = place
-        self.reads = 0
 
     async def read(self) -> Page:
         """Return the next page.
@@ -55,7 +58,7 @@ class ShardReader:
     async def _fetch(self) -> LogPage:
         if self._iterator is None:
             self._iterator = await self._log.iterator(self._shard, self.place)
-        self.reads += 1
+        self._on_read()
         try:
             return await self._log.read(self._iterator)
         except IteratorExpired as error:
