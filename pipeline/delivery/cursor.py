@@ -78,6 +78,11 @@ class Cursor:
         return not self._closed and not self._full()
 
     @property
+    def busy(self) -> bool:
+        """Return True while a batch is taken and not settled."""
+        return bool(self._inflight)
+
+    @property
     def closed(self) -> bool:
         """Return True when the shard's last page was taken."""
         return self._closed
