@@ -126,7 +126,7 @@ class Exact:
         at = self._at.get(batch.shard, -1)
         if at < batch.first - 1:
             at = await self._read(row, batch)
-        while rest := batch.after(at):
+        while (rest := batch.after(at)) is not None:
             at = await self._apply(cut(rest), row, at, batch)
             self._at[batch.shard] = at
 

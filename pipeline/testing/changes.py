@@ -1,6 +1,7 @@
 """Changes and batches for tests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import orjson
 
@@ -10,6 +11,7 @@ EPOCH = "2026-01-01T00:00:00.000"
 SHARD = "shardId-000000000000"
 STREAM = "changes"
 SEQUENCE_BASE = 10**20
+NONE: Mapping[str, object] = {}
 
 
 def image(key: str, **attributes: object) -> bytes:
@@ -17,7 +19,7 @@ def image(key: str, **attributes: object) -> bytes:
     return orjson.dumps({"id": {"S": key}, **attributes})
 
 
-def put(key: str, number: int, *, over: bytes | None = None, **attributes: object) -> Change:
+def put(key: str, number: int, attributes: Mapping[str, object] = NONE, *, over: bytes | None = None) -> Change:
     """Return change `number` of the stream: an insert, or a modify when it goes over an older image."""
     after = image(key, v={"N": str(number)}, **attributes)
     return _change(key, number, ChangeKind.MODIFY if over else ChangeKind.INSERT, over, after)
@@ -52,7 +54,7 @@ def batch(
 def batches(changes: Sequence[Change], *borders: int, start: int = 1, shard: str = SHARD) -> list[Batch]:
     """Return a stream from position `start` on, cut after each border above it, and at its end."""
     cuts = [start - 1, *(b for b in borders if start <= b < len(changes)), len(changes)]
-    return [batch(changes, a + 1, b, shard=shard) for a, b in zip(cuts, cuts[1:], strict=False) if a < b]
+    return [batch(changes, a + 1, b, shard=shard) for a, b in pairwise(cuts) if a < b]
 
 
 def _change(key: str, number: int, kind: ChangeKind, before: bytes | None, after: bytes | None) -> Change:

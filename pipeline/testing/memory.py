@@ -9,6 +9,8 @@ from pipeline.model.errors import Misconfigured, Rejected
 from pipeline.ports import ItemWrite
 
 ITEM_BYTES_MAX = 400 * 1024
+TRANSACT_ITEMS_MAX = 99
+BATCH_ITEMS_MAX = 25
 
 
 class MemoryObjects:
@@ -19,7 +21,9 @@ class MemoryObjects:
 
     async def create(self, name: str, data: bytes) -> bool:
         """Store a new object; False when the name is taken."""
-        return self.content.setdefault(name, data) is data
+        taken = name in self.content
+        self.content.setdefault(name, data)
+        return not taken
 
     async def replace(self, name: str, data: bytes) -> None:
         """Store an object."""
@@ -60,7 +64,7 @@ class MemoryItems:
 
     async def transact(self, writes: Sequence[ItemWrite], positions_table: str, row: str, old: int, new: int) -> bool:
         """Apply all writes and move the row, or nothing."""
-        assert len(writes) <= 99
+        assert len(writes) <= TRANSACT_ITEMS_MAX
         self._check(writes)
         if self.rows.get((positions_table, row), 0) != old:
             return False
@@ -80,7 +84,7 @@ class MemoryItems:
 
     async def write_batch(self, writes: Sequence[ItemWrite]) -> tuple[ItemWrite, ...]:
         """Apply up to 25 writes."""
-        assert len(writes) <= 25
+        assert len(writes) <= BATCH_ITEMS_MAX
         self._check(writes)
         for write in writes:
             self._apply(write)

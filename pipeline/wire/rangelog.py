@@ -49,7 +49,7 @@ class RangeLog:
         adopting = link is None or link.last < batch.first - 1
         if link is None or adopting:
             link = await self._locate(batch)
-        while rest := batch.after(link.last):
+        while (rest := batch.after(link.last)) is not None:
             link, adopting = await self._extend(link, rest, adopting)
             self._links[batch.shard] = link
 
