@@ -47,6 +47,10 @@ class Change(NamedTuple):
     """The stream's SizeBytes, for reference only."""
 
 
+SPAN_MAX = 10_000
+"""The most positions one batch covers, so that a log of immutable objects knows how far back an object may reach."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """A run of changes of one Kinesis shard, in order, as one topology sees it.
