@@ -20,7 +20,7 @@ demo: $(READY) ## Run the whole job on an embedded AWS and prove it (ARGS="--cha
 	$(BIN)/fanout demo $(ARGS)
 
 test: $(READY) ## Run all tests; those that need Java or npm say so when they are missing (ARGS="-k lane")
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -rs $(ARGS)
 
 check: $(READY) ## Format, lint, types, import rules, house rules
 	$(BIN)/ruff format --check .
