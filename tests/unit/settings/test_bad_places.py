@@ -55,8 +55,10 @@ CASES = {
     ),
     "one bucket twice": (
         "[topologies.copy]",
-        '[topologies.a]\nkind = "copy"\ntable = "a-a"\nbucket = "b"\nprefix = "p/"\n'
-        '[topologies.copy]\nbucket = "b"\nprefix = "p"',
+        (
+            '[topologies.a]\nkind = "copy"\ntable = "a-a"\nbucket = "b"\nprefix = "p/"\n'
+            '[topologies.copy]\nbucket = "b"\nprefix = "p"'
+        ),
         "topologies.copy.bucket",
         "the same bucket and prefix as topologies.a.bucket",
         "another prefix",
@@ -70,8 +72,10 @@ CASES = {
     ),
     "claims in a topology's place": (
         '[state]\ntable = "fanout-state"',
-        'claim_bucket = "bbb"\n[state]\ntable = "fanout-state"\n'
-        '[topologies.a]\nkind = "copy"\ntable = "a-a"\nbucket = "bbb"',
+        (
+            'claim_bucket = "bbb"\n[state]\ntable = "fanout-state"\n'
+            '[topologies.a]\nkind = "copy"\ntable = "a-a"\nbucket = "bbb"'
+        ),
         "topologies.a.bucket",
         "as stream.claim_bucket",
         "its own",
