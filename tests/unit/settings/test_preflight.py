@@ -98,8 +98,10 @@ ACCOUNTS: dict[str, tuple[Account, str, str, str]] = {
         Account().with_table("us-east-1", "orders", SOURCE._replace(stream_view="")),
         "source.tables",
         "stream of table us-east-1/orders is off",
-        "aws dynamodb update-table --region us-east-1 --table-name orders"
-        " --stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES",
+        (
+            "aws dynamodb update-table --region us-east-1 --table-name orders"
+            " --stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
+        ),
     ),
     "keys only": (
         Account().with_table("us-east-1", "orders", SOURCE._replace(stream_view="KEYS_ONLY")),
