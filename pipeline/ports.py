@@ -204,3 +204,46 @@ class ObjectStore(Protocol):
 
     async def delete(self, name: str) -> None:
         """Remove an object; removing nothing is no error."""
+
+
+class TableFacts(NamedTuple):
+    """What a look at a table tells."""
+
+    status: str
+    """ACTIVE when it can be used."""
+    keys: tuple[tuple[str, str], ...]
+    """Key attributes and their types (S, N or B), hash first."""
+    stream_view: str
+    """View type of its stream, such as NEW_AND_OLD_IMAGES; "" when the stream is off."""
+
+
+class LogFacts(NamedTuple):
+    """What a look at a Kinesis data stream tells."""
+
+    status: str
+    """ACTIVE when it can be used."""
+    shards: int
+    """Open shards."""
+    record_bytes_max: int
+    """Largest record it takes, partition key included."""
+    obeys_hash_keys: bool
+    """False when Kinesis distributes records as it likes, which breaks order."""
+    kept_hours: int
+    """How long a record can be read."""
+
+
+class Inspector(Protocol):
+    """A look at what the configuration names, before anything is written. Every call only reads.
+
+    A call tries the read actions the pipeline will need there, so that a missing permission shows: it raises
+    Misconfigured, whose reason names the action and the resource. All raise RetryLater when there is no answer.
+    """
+
+    async def table(self, region: str, name: str) -> TableFacts | None:
+        """Return what is known of a table, and open its stream if it has one; None when there is no such table."""
+
+    async def log(self, region: str, name: str) -> LogFacts | None:
+        """Return what is known of a Kinesis data stream, and open a shard of it; None when there is no such stream."""
+
+    async def bucket(self, name: str) -> str | None:
+        """Return the region of a bucket, and list its first object; None when there is no such bucket."""

@@ -1,0 +1,23 @@
+"""Settings: declared once, read from a TOML file and the environment, refused with a reason and a fix."""
+
+from pipeline.settings.declaration import Aws, ConfiguredTopology, Log, Settings, Source, State, Stream, Worker
+from pipeline.settings.endpoints import check_endpoint
+from pipeline.settings.load import load, settle
+from pipeline.settings.names import TablePlace
+from pipeline.settings.rules import check_topologies
+
+__all__ = [
+    "Aws",
+    "ConfiguredTopology",
+    "Log",
+    "Settings",
+    "Source",
+    "State",
+    "Stream",
+    "TablePlace",
+    "Worker",
+    "check_endpoint",
+    "check_topologies",
+    "load",
+    "settle",
+]

@@ -1,0 +1,154 @@
+"""The way of a configuration: file, environment, secrets refused, sections built, topologies loaded, rules checked."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pipeline.model.errors import Misconfigured
+from pipeline.settings.convert import FromEnvironment, build, missing
+from pipeline.settings.declaration import (
+    SECTIONS,
+    ConfiguredTopology,
+    Settings,
+    Source,
+    State,
+    Stream,
+    TopologySection,
+)
+from pipeline.settings.endpoints import check_endpoints
+from pipeline.settings.environment import overlay
+from pipeline.settings.names import agree, resolve
+from pipeline.settings.plugins import load_topology
+from pipeline.settings.refuse_secrets import refuse_secrets
+from pipeline.settings.rules import check_rules
+
+DEFAULT_FILE = "fanout.toml"
+
+_COMMON = frozenset(field.name for field in fields(TopologySection))
+"""Keys of a topology's section that are not the plugin's own."""
+
+
+def load(file: Path | None, environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:
+    """Return the settings of a file under the environment's.
+
+    Without a file, `fanout.toml` in `folder` (default: the working folder) is read if there is one; all settings may
+    come from the environment. Raises Misconfigured, naming the setting, why, and what to write instead.
+    """
+    folder = folder or Path.cwd()
+    default = folder / DEFAULT_FILE
+    if file is None and not default.exists():
+        return settle({}, environ, folder)
+    return settle(read_file(file or default), environ, folder)
+
+
+def read_file(file: Path) -> dict[str, Any]:
+    """Return a TOML file as it is written. Raises Misconfigured when it cannot be read or is not TOML."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Misconfigured(
+            f"{file}: cannot be read: {error.strerror}", hint="give the configuration with -c, see docs/reference"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise Misconfigured(f"{file}: is not UTF-8 text", hint="store the file as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        where = str(error).rpartition("(")[2].rstrip(")")
+        raise Misconfigured(f"{file}: is not TOML ({where})", hint="text needs quotes; a section is [name]") from None
+
+
+def settle(sections: Mapping[str, Any], environ: Mapping[str, str], folder: Path) -> Settings:
+    """Return the settings of sections already read, under the environment's: for a configuration made by a program."""
+    refuse_secrets(sections, environ)
+    merged = overlay(sections, environ)
+    _resolve_names(merged)
+    built = {name: build(declared, merged.get(name, {}), name) for name, declared in SECTIONS.items()}
+    source = _one_way_to_name_tables(built["source"])
+    stream: Stream = replace(built["stream"], region=built["stream"].region or source.region)
+    state: State = replace(built["state"], region=built["state"].region or stream.region)
+    topologies = {
+        topology.name: topology
+        for topology in (
+            _topology(section.removeprefix("topologies."), merged[section], source, folder)
+            for section in merged
+            if section.startswith("topologies.")
+        )
+    }
+    settings = Settings(**{**built, "source": source, "stream": stream, "state": state, "topologies": topologies})
+    check_rules(settings)
+    check_endpoints(environ, settings.aws.plain_http_hosts)
+    return settings
+
+
+def _resolve_names(merged: dict[str, dict[str, object]]) -> None:
+    """Put names in the place of ARNs, and the regions of ARNs where none is given."""
+    for section, key, service, kind in (
+        ("source", "table", "dynamodb", "table"),
+        ("source", "tables", "dynamodb", "table"),
+        ("stream", "name", "kinesis", "stream"),
+        ("state", "table", "dynamodb", "table"),
+    ):
+        values = merged.get(section, {})
+        given, field = values.get(key), f"{section}.{key}"
+        names = []
+        for text in _texts(given):
+            region, name = resolve(text, field, service=service, kind=kind)
+            if found := agree(values.get("region"), region, field):
+                values["region"] = found
+            names.append(name)
+        if isinstance(given, FromEnvironment):
+            values[key] = FromEnvironment.of(given.variable, ",".join(names))
+        elif isinstance(given, str):
+            values[key] = names[0]
+        elif names:
+            values[key] = names
+
+
+def _texts(given: object) -> list[str]:
+    """Return the texts of a name or a list of names; anything else is left for the conversion to refuse."""
+    if isinstance(given, str):
+        return [part.strip() for part in given.split(",")] if isinstance(given, FromEnvironment) else [given]
+    if isinstance(given, list) and all(isinstance(text, str) for text in given):
+        return given
+    return []
+
+
+def _one_way_to_name_tables(source: Source) -> Source:
+    """Return the source with all its tables in `tables`."""
+    if source.table and source.tables:
+        raise Misconfigured("source.table: given together with source.tables", hint="remove one of the two")
+    tables = (source.table,) if source.table else source.tables
+    if not tables:
+        raise missing("source.table", "the name of a table (or several in tables)")
+    if len(set(tables)) < len(tables):
+        raise Misconfigured("source.tables: names a table twice", hint="name each table once")
+    return replace(source, table="", tables=tables)
+
+
+def _topology(name: str, values: Mapping[str, object], source: Source, folder: Path) -> ConfiguredTopology:
+    at = f"topologies.{name}"
+    common = build(TopologySection, {key: value for key, value in values.items() if key in _COMMON}, at)
+    topology = load_topology(common.kind or name, folder, f"{at}.kind")
+    own = {key: value for key, value in values.items() if key not in _COMMON}
+    return ConfiguredTopology(
+        name=name,
+        topology=topology,
+        options=build(topology.settings, own, at, beside=_COMMON),
+        tables=_subset(common.tables, source, f"{at}.tables"),
+        linger_seconds=topology.linger_seconds if common.linger_seconds is None else common.linger_seconds,
+        batch_changes_max=common.batch_changes_max or topology.batch_changes_max,
+    )
+
+
+def _subset(tables: tuple[str, ...], source: Source, field: str) -> tuple[str, ...]:
+    for table in tables:
+        if table not in source.tables:
+            near = get_close_matches(table, source.tables, 1)
+            raise Misconfigured(
+                f"{field}: {table} is not a source table",
+                hint=f"did you mean {near[0]}?" if near else f"the source has {', '.join(source.tables)}",
+            )
+    return tables or source.tables
