@@ -43,7 +43,7 @@ topology = Topology(
     "archive",
     Settings,
     Archive,
-    batch_changes_max=10_000,
+    batch_changes_max=8_000,
     batch_bytes_max=16 * 1024 * 1024,
     linger_seconds=5.0,
 )

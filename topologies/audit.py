@@ -37,7 +37,7 @@ topology = Topology(
     "audit",
     Settings,
     Audit,
-    batch_changes_max=10_000,
+    batch_changes_max=8_000,
     batch_bytes_max=16 * 1024 * 1024,
     linger_seconds=5.0,
 )

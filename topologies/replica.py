@@ -51,8 +51,8 @@ class Settings:
     """Name of the replica of the one source table; empty: replicas are named like their sources."""
     mode: str = "exact"
     """`exact`, `guarded` or `economy`."""
-    positions_table: str = ""
-    """Table of the position rows of mode exact, in the region; empty: `fanout-<name of the topology>-positions`."""
+    positions_table: str = "fanout-positions"
+    """Table of the position rows of mode exact, in the region; replicas may share it."""
 
 
 class Replica(Sink):
@@ -63,8 +63,7 @@ class Replica(Sink):
         self._context = context
         self._items = context.items(settings.region)
         self._targets = {source: settings.table or source for source in context.tables}
-        positions = settings.positions_table or f"fanout-{context.name}-positions"
-        self._exact = Exact(self._items, self._targets, positions, context.name)
+        self._exact = Exact(self._items, self._targets, settings.positions_table, context.name)
 
     async def open(self) -> None:
         """Refuse settings that cannot work, a replica that is its own source, and tables that do not fit together."""

@@ -11,9 +11,8 @@ from pipeline.ports import ObjectStore, OutRecord
 from pipeline.wire import compact
 from pipeline.wire import open as open_wire
 from pipeline.wire.json import hash_key_of
+from pipeline.wire.record import RECORD_CHANGES_MAX
 
-RUN_CHANGES_MAX = 2_000
-"""Changes in one record: what delivery must hold and settle as a whole."""
 RUN_BYTES_MAX = 4 * 1024 * 1024
 """Bytes of images before compression that are tried as one record."""
 
@@ -100,7 +99,7 @@ def _pieces(run: Sequence[Change]) -> list[Sequence[Change]]:
     start = size_bytes = 0
     for index, change in enumerate(run):
         size_bytes += len(change.before or b"") + len(change.after or b"")
-        if index > start and (index - start >= RUN_CHANGES_MAX or size_bytes > RUN_BYTES_MAX):
+        if index > start and (index - start >= RECORD_CHANGES_MAX or size_bytes > RUN_BYTES_MAX):
             pieces.append(run[start:index])
             start, size_bytes = index, 0
     pieces.append(run[start:])

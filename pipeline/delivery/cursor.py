@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 from pipeline.delivery.reader import Page
 from pipeline.delivery.ring import Ring
-from pipeline.model.change import Batch, Change
+from pipeline.model.change import SPAN_MAX, Batch, Change
 from pipeline.model.progress import Checkpoint, Seen
 from pipeline.model.state import Report
-from pipeline.wire.record import Record
+from pipeline.wire.record import RECORD_CHANGES_MAX, Record
 
 INFLIGHT_BATCHES_MAX = 2
 """One being written, one waiting: more would only be more to repeat."""
-SPAN_POSITIONS_MAX = 8_000
+SPAN_POSITIONS_MAX = SPAN_MAX - RECORD_CHANGES_MAX
 """A range of positions is handed over at this length even if nothing in it is wanted: a sink may rely on a bound."""
 
 

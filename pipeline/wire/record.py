@@ -8,6 +8,9 @@ from pipeline.ports import LogRecord, ObjectStore
 from pipeline.wire import compact
 from pipeline.wire import open as open_wire
 
+RECORD_CHANGES_MAX = 2_000
+"""Changes in one record: what delivery must hold, and settle, as a whole."""
+
 
 class Record(NamedTuple):
     """The changes of one Kinesis record, all of one source shard and lane, in order."""

@@ -54,10 +54,9 @@ async def fix_lanes(parts: Parts) -> None:
     """Record how the stream is written the first time, and refuse another way later: order depends on it."""
     stream = parts.settings.stream
     key = f"stream:{stream.name}"
-    wanted = {"lanes": stream.lanes, "entityType": "STREAM"}
-    if await parts.store.write(StateRow(key, 0, wanted), None):
+    if await parts.store.write(StateRow(key, 0, {"lanes": stream.lanes, "entityType": "STREAM"}), None):
         return
-    row = (await parts.store.read([key]))[key]
-    if row.fields.get("lanes") != stream.lanes:
-        msg = f"stream.lanes is {stream.lanes}, but {stream.name} was begun with {row.fields.get('lanes')}"
+    begun = (await parts.store.read([key]))[key].fields.get("lanes")
+    if begun != stream.lanes:
+        msg = f"stream.lanes is {stream.lanes}, but {stream.name} was begun with {begun!r}"
         raise Misconfigured(msg, hint="set it back; to change it, drain the stream and begin a new one")
