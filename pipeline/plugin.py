@@ -13,6 +13,7 @@ from pipeline.model.errors import Corrupt, Gap, Misconfigured, PipelineError, Re
 from pipeline.ports import Clock, ItemStore, ItemWrite, ObjectStore
 from pipeline.wire import chain, segment
 from pipeline.wire.json import canonical_keys, change_to_json
+from pipeline.wire.rangelog import RangeLog
 
 __all__ = [
     "Batch",
@@ -27,6 +28,7 @@ __all__ = [
     "Misconfigured",
     "ObjectStore",
     "PipelineError",
+    "RangeLog",
     "Rejected",
     "RetryLater",
     "Sink",

@@ -164,21 +164,31 @@ class ItemStore(Protocol):
 
         Returns False when the row is not at `old` (nothing was done by this call). Raises RetryLater when it may be
         tried again or the outcome is unknown (the same call with the same arguments may then be repeated); Rejected
-        when items can never be written, with their indexes in `writes` in place of positions.
+        when items can never be written, with their indexes in `writes` in place of positions: none of the others is
+        written then either.
         """
 
     async def put_newer(self, write: ItemWrite, attribute: str, version: str) -> bool:
-        """Put `write.item` unless the stored item's `attribute` is not below `version`; False means it was newer."""
+        """Put `write.item` unless the stored item's `attribute` is not below `version`; False means it was newer.
+
+        Raises RetryLater, or Rejected naming index 0.
+        """
 
     async def write_batch(self, writes: Sequence[ItemWrite]) -> tuple[ItemWrite, ...]:
-        """Write up to 25 distinct items without condition; return those left unprocessed, in order."""
+        """Write up to 25 distinct items without condition; return those left unprocessed, in order.
+
+        Raises RetryLater (some may be written), or Rejected as `transact` does.
+        """
 
     def scan(self, table: str) -> AsyncIterator[Mapping[str, object]]:
         """Yield every item, consistently read, as a DynamoDB JSON object (numbers are text, binary is base64 text)."""
 
 
 class ObjectStore(Protocol):
-    """One bucket and prefix, or one local folder. Names are relative, made of [A-Za-z0-9._=/-] only."""
+    """One bucket and prefix, or one local folder.
+
+    Names are relative, made of [A-Za-z0-9._=/-] only, and no part of one starts with a dot; others are Misconfigured.
+    """
 
     async def create(self, name: str, data: bytes) -> bool:
         """Store a new object; return False, changing nothing, when the name is taken (also by our own lost answer)."""

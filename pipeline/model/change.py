@@ -43,6 +43,12 @@ class Change(NamedTuple):
     """True when DynamoDB's time-to-live removed the item, not a user."""
     event_id: str = ""
     """The stream's eventID, for reference only."""
+    size_bytes: int = 0
+    """The stream's SizeBytes, for reference only."""
+
+
+SPAN_MAX = 10_000
+"""The most positions one batch covers, so that a log of immutable objects knows how far back an object may reach."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,10 @@ class RetryLater(PipelineError):
 class Rejected(PipelineError):
     """A destination refuses some changes for good.
 
-    `positions` maps the position of each refused change in its batch's shard to the reason. Changes that are not named
-    were written.
+    `positions` maps the position of each refused change in its batch's shard to the reason. Nothing is said of the
+    others: they may be written or not. The caller parks the named changes durably, then offers the batch again without
+    them. (Were the others written first, a sink that keeps its own position would pass the refused ones, and a crash
+    before they are parked would lose them.)
     """
 
     def __init__(self, positions: Mapping[int, str], *, hint: str = "") -> None:

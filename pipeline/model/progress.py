@@ -48,10 +48,14 @@ class Seen:
         for (shard, lane), (sequence, arrival_ms) in other.items():
             self.note(shard, lane, sequence, arrival_ms)
 
+    def state(self) -> dict[tuple[str, int], tuple[int, int]]:
+        """Return a copy of all that is remembered."""
+        return dict(self._state)
+
     def snapshot(self, arrival_ms: int) -> dict[tuple[str, int], tuple[int, int]]:
         """Return a copy of the state without what has been silent for SEEN_KEPT_MS before `arrival_ms`.
 
         The time is the record's, not ours, so that every worker forgets the same.
         """
         self._state = {k: v for k, v in self._state.items() if v[1] > arrival_ms - SEEN_KEPT_MS}
-        return dict(self._state)
+        return self.state()

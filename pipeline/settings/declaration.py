@@ -147,7 +147,7 @@ class TopologySection:
         Meta(description="Longest wait for a fuller batch; unset leaves it to the topology."),
     ] = None
     batch_changes_max: Annotated[
-        Annotated[int, Meta(ge=1, le=10_000)] | None,
+        Annotated[int, Meta(ge=1, le=8_000)] | None,
         Meta(description="Most changes in a batch; unset leaves it to the topology."),
     ] = None
 

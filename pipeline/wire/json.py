@@ -72,6 +72,8 @@ class ChangeLine(msgspec.Struct, omit_defaults=True, gc=False):
     """1 when time-to-live removed the item."""
     i: str = ""
     """eventID."""
+    b: int = 0
+    """SizeBytes."""
 
 
 LINE_DECODER = msgspec.json.Decoder(ChangeLine)
@@ -79,7 +81,7 @@ _KINDS = {"I": ChangeKind.INSERT, "M": ChangeKind.MODIFY, "R": ChangeKind.REMOVE
 
 
 def change_to_json(change: Change) -> bytes:
-    """Return a change as one JSON line without the line end: keys `q c t k n o x i`, see ChangeLine.
+    """Return a change as one JSON line without the line end: keys `q c t k n o x i b`, see ChangeLine.
 
     The line does not repeat the table, epoch and shard, which a record's or segment's header gives for all its lines.
     """
@@ -95,6 +97,8 @@ def change_to_json(change: Change) -> bytes:
         parts.append(b',"x":1')
     if change.event_id:
         parts += (b',"i":', orjson.dumps(change.event_id))
+    if change.size_bytes:
+        parts.append(b',"b":%d' % change.size_bytes)
     parts.append(b"}")
     return b"".join(parts)
 
@@ -117,4 +121,5 @@ def change_from_line(line: ChangeLine, table: str, epoch: str, shard: str) -> Ch
         line.t,
         bool(line.x),
         line.i,
+        line.b,
     )

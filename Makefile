@@ -1,0 +1,52 @@
+# Each target works on a fresh machine with Python 3.11 or newer: the first one used makes .venv from the lock.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench lock clean
+
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+UV ?= uv
+BIN := .venv/bin
+READY := .venv/.stamp
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-input
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+ARGS ?=
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(READY) ## Run the whole job on an embedded AWS and prove it (ARGS="--changes 20000")
+	$(BIN)/fanout demo $(ARGS)
+
+test: $(READY) ## Run all tests; those that need Java or npm say so when they are missing (ARGS="-k lane")
+	$(BIN)/python -m pytest -rs $(ARGS)
+
+check: $(READY) ## Format, lint, types, import rules, house rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy pipeline topologies tests
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/test_tidy.py
+
+bench: $(READY) ## Print the figures of a larger demo run as JSON
+	$(BIN)/fanout demo --changes 20000 --json $(ARGS)
+
+lock: ## Resolve the dependencies again (needs uv)
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
+	$(COMPILE) --upgrade --extra demo --extra dev pyproject.toml -o requirements.lock
+	$(COMPILE) --constraint requirements.lock pyproject.toml -o requirements-run.lock
+
+clean: ## Remove .venv, caches and build products
+	rm -rf .venv .cache .fanout .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "fanout needs Python 3.11 or newer; found: $$(python3 --version 2>&1)." \
+		"Install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) --version), about a minute, once"
+	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing or incomplete;" \
+		"on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,153 @@
+"""AWS errors by what happens next.
+
+Only our own words and the error's code are passed on: the service's message may quote the value of a key.
+"""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ChecksumError,
+    ClientError,
+    ConnectionError,  # noqa: A004  # botocore's name for it; the builtin is not used here
+    CredentialRetrievalError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    MetadataRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    UnauthorizedSSOTokenError,
+)
+from botocore.parsers import ResponseParserError
+
+from pipeline.model.errors import Gap, IteratorExpired, Misconfigured, PipelineError, RetryLater
+
+_LATER = frozenset(
+    {
+        "ConditionalRequestConflict",
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "InternalServerErrorException",
+        "KMSThrottlingException",
+        "LimitExceededException",
+        "OperationAborted",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "ReplicatedWriteConflictException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ResourceInUseException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "SlowDown",
+        "Throttling",
+        "ThrottledException",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+_CREDENTIALS = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "IncompleteSignature",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AccountProblem", "403"})
+_MISSING = frozenset({"ResourceNotFoundException", "NoSuchBucket", "TableNotFoundException"})
+_SERVER_ERROR = 500
+
+_CREDENTIALS_ABSENT = (NoCredentialsError, PartialCredentialsError, UnauthorizedSSOTokenError)
+_TRANSPORT = (
+    ChecksumError,
+    ConnectionError,
+    CredentialRetrievalError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    MetadataRetrievalError,
+    ResponseParserError,
+)
+"""No answer, half an answer, or one that is not AWS's: it may pass, and the call may have been carried out."""
+
+
+def code_of(error: ClientError) -> str:
+    """Return the service's code of an error."""
+    return str(error.response.get("Error", {}).get("Code", "unknown"))
+
+
+@contextmanager
+def translated(
+    action: str, resource: str, *, missing_is_gap: bool = False, gap_codes: Collection[str] = ()
+) -> Iterator[None]:
+    """Turn botocore's errors of a block into ours; `action` is the IAM name of the call, `resource` what it is about.
+
+    With `missing_is_gap` a resource that is not there means lost records; `gap_codes` are further codes that do.
+
+    Raises:
+        RetryLater: throttled, the service's fault, or the answer did not arrive; a write may have happened.
+        IteratorExpired: the shard iterator is too old.
+        Gap: the records asked for are trimmed, or, with `missing_is_gap`, their stream or shard is gone.
+        Misconfigured: permissions, credentials, encryption keys, a missing resource, or a refused request.
+    """
+    try:
+        yield
+    except ClientError as error:
+        # `from None`: a printed chain would show the service's message after all.
+        gaps = {*gap_codes, *(_MISSING if missing_is_gap else ())}
+        raise _from_service(error, action, resource, gaps) from None
+    except _CREDENTIALS_ABSENT:
+        raise Misconfigured(f"no AWS credentials for {action}", hint="see `aws sts get-caller-identity`") from None
+    except _TRANSPORT as error:
+        raise RetryLater(f"{action} on {resource}: no answer ({type(error).__name__})") from None
+    except BotoCoreError as error:
+        reason = f"{action} on {resource}: {type(error).__name__}"
+        raise Misconfigured(reason, hint="see the AWS settings of the environment") from None
+
+
+def _from_service(error: ClientError, action: str, resource: str, gaps: Collection[str]) -> PipelineError:
+    code = code_of(error)
+    where = f"{action} on {resource}: {code}"
+    if code == "ExpiredIteratorException":
+        return IteratorExpired(where)
+    if code == "TrimmedDataAccessException":
+        return Gap(where, hint="records were removed before they were read: heal by reading the table again")
+    if code in gaps:
+        return Gap(where, hint="the stream or shard is gone with what was not read: heal by reading the table again")
+    if code in _LATER or _status(error.response) >= _SERVER_ERROR:
+        return RetryLater(where)
+    return Misconfigured(where, hint=_hint(code, action, resource))
+
+
+def _hint(code: str, action: str, resource: str) -> str:
+    if code in _DENIED:
+        return f"allow {action} on {resource}"
+    if code in _CREDENTIALS:
+        return "the AWS credentials are wrong, expired or of another account"
+    if code.startswith("KMS"):
+        return f"check the encryption key of {resource} and the permission to use it"
+    if code in _MISSING:
+        return f"{resource} does not exist in this region and account"
+    return "the request was refused; `fanout check` looks for the usual causes"
+
+
+def _status(response: Any) -> int:
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

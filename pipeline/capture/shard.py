@@ -1,0 +1,156 @@
+"""One shard of a table's stream into Kinesis, in order, with its checkpoint behind the last acknowledgement."""
+
+import logging
+from functools import partial
+
+from pipeline.capture.outbox import Outbox
+from pipeline.capture.packing import Packer
+from pipeline.coordination.checkpoints import CheckpointSlot
+from pipeline.coordination.persist import persist
+from pipeline.model.change import Change
+from pipeline.model.errors import IteratorExpired, LeaseLost, PipelineError, RetryLater
+from pipeline.model.progress import Checkpoint
+from pipeline.model.state import Flow, Report
+from pipeline.ports import Chance, Clock, Log, SourcePage, TableStream
+
+GATHER_PAGES_MAX = 8
+GATHER_BYTES_MAX = 4 * 1024 * 1024
+BUSY_CHANGES = 500
+"""A page with this many changes says that more are waiting: gather, so that few, large records travel."""
+IDLE_SECONDS_MIN = 0.1
+IDLE_SECONDS_MAX = 1.0
+HALT_SECONDS = 30.0
+"""How long a halted shard waits before it looks whether a person has mended what stopped it."""
+
+logger = logging.getLogger(__name__)
+
+
+class ShardCapture:
+    """Reads, packs, puts, checkpoints: one thing after the other, so that nothing can overtake."""
+
+    def __init__(
+        self,
+        stream: TableStream,
+        log: Log,
+        packer: Packer,
+        slot: CheckpointSlot,
+        clock: Clock,
+        chance: Chance,
+        shard: str,
+    ) -> None:
+        self.shard = shard
+        self.report = Report(moved_at=clock.monotonic())
+        self.ended = False
+        self._stream = stream
+        self._packer = packer
+        self._slot = slot
+        self._clock = clock
+        self._chance = chance
+        self._outbox = Outbox(log, clock, chance, self._retried)
+        self._iterator: str | None = None
+        self._read: int | None = None
+        self._idle_seconds = IDLE_SECONDS_MIN
+
+    @property
+    def moved_at(self) -> float:
+        """Return the monotonic time of the last sign of life."""
+        return self.report.moved_at
+
+    async def run(self) -> None:
+        """Capture until the shard has ended; returns early only when the lease is lost."""
+        claimed = False
+        while not self.ended:
+            try:
+                if not claimed:
+                    await self._begin()
+                    claimed = True
+                if not self.ended:
+                    await self.step()
+            except LeaseLost:
+                return
+            except PipelineError as error:
+                await self._halt(error)
+                self._iterator, self._read = None, self._slot.saved.sequence
+
+    async def step(self) -> None:
+        """Forward what one or a few pages hold, then move the checkpoint."""
+        changes, closed = await self._gather()
+        if changes:
+            await self._forward(changes)
+        if changes or closed:
+            await self._save(changes, closed)
+        self.ended = closed
+        self.report.flowing()
+        self.report.moved_at = self._clock.monotonic()
+        self._idle_seconds = IDLE_SECONDS_MIN if changes else min(2 * self._idle_seconds, IDLE_SECONDS_MAX)
+        if not closed and len(changes) < BUSY_CHANGES:
+            await self._clock.sleep(self._idle_seconds)
+
+    async def _begin(self) -> None:
+        await persist(self._slot.claim, self._clock, self._chance, retried=self._retried)
+        self._read = self._slot.saved.sequence
+        self.ended = self._slot.saved.ended
+        self.report.flowing()
+
+    async def _gather(self) -> tuple[list[Change], bool]:
+        """Return the changes of the next page, of several while they come thick, and whether the shard is closed."""
+        changes: list[Change] = []
+        size_bytes = 0
+        for _ in range(GATHER_PAGES_MAX):
+            page = await persist(self._page, self._clock, self._chance, retried=self._retried)
+            changes += page.changes
+            self._iterator = page.next
+            if page.changes:
+                self._read = page.changes[-1].sequence
+            if page.next is None:
+                return changes, True
+            size_bytes += sum(len(c.before or b"") + len(c.after or b"") for c in page.changes)
+            if len(page.changes) < BUSY_CHANGES or size_bytes >= GATHER_BYTES_MAX:
+                break
+        return changes, False
+
+    async def _page(self) -> SourcePage:
+        if self._iterator is None:
+            self._iterator = await self._stream.iterator(self.shard, self._read)
+        self.report.reads += 1
+        try:
+            return await self._stream.read(self.shard, self._iterator)
+        except IteratorExpired as error:
+            self._iterator = None
+            raise RetryLater(error.reason) from error
+
+    async def _forward(self, changes: list[Change]) -> None:
+        lanes = {}
+        for lane, run in self._packer.by_lane(changes).items():
+            lanes[lane] = await persist(
+                partial(self._packer.pack, lane, run),
+                self._clock,
+                self._chance,
+                retried=self._retried,
+            )
+        await self._outbox.put_all(lanes)
+        self.report.records += sum(len(records) for records in lanes.values())
+        self.report.changes += len(changes)
+        self.report.last_change_ms = changes[-1].time_ms
+        self.report.lag_seconds = max(0.0, (self._clock.now_ms() - changes[-1].time_ms) / 1000)
+
+    async def _save(self, changes: list[Change], closed: bool) -> None:
+        saved = self._slot.saved
+        position = saved.position + len(changes)
+        sequence = changes[-1].sequence if changes else saved.sequence
+        checkpoint = Checkpoint(sequence, position, position, {}, closed)
+        await persist(lambda: self._slot.save(checkpoint), self._clock, self._chance, retried=self._retried)
+
+    def _retried(self, error: RetryLater, attempt: int) -> None:
+        self.report.trouble(Flow.RETRYING, error.reason, error.hint, attempt)
+        self.report.moved_at = self._clock.monotonic()
+        logger.warning("capture of %s shard %s waits: %s", self._stream.table, self.shard, error)
+
+    async def _halt(self, error: PipelineError) -> None:
+        """Stop before the checkpoint, say so, and look again later: what is wrong may have been mended meanwhile."""
+        self.report.trouble(Flow.HALTED, error.reason, error.hint)
+        logger.error("capture of %s shard %s is halted: %s", self._stream.table, self.shard, error)
+        until = self._clock.monotonic() + HALT_SECONDS
+        while (left := until - self._clock.monotonic()) > 0:
+            self.report.moved_at = self._clock.monotonic()
+            await self._clock.sleep(min(1.0, left))

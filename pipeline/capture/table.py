@@ -1,0 +1,115 @@
+"""All shards of one table's stream, parents before children, shared with other workers by leases."""
+
+import logging
+from collections.abc import Mapping
+
+from pipeline.capture.shard import ShardCapture
+from pipeline.coordination.crew import Crew
+from pipeline.coordination.leases import SHARD_END, Leases
+from pipeline.model.errors import Gap, PipelineError
+from pipeline.model.shard import Shard, ready
+from pipeline.ports import Clock, StateRow, StateStore, TableStream
+
+ABSENT_LISTINGS_MIN = 3
+"""DescribeStream is eventually consistent: a parent counts as trimmed when this many listings in a row lack it."""
+CONFIRM_SECONDS = 1.0
+POLL_SECONDS = 0.2
+
+logger = logging.getLogger(__name__)
+
+
+class TableCapture:
+    """Discovers a table's shards, leases those that may be read now, and runs a capture on each.
+
+    A child is leased only when its parent's lease row says SHARD_END, or when no trace of the parent is left: neither
+    in several listings nor, unfinished, in the state table.
+    """
+
+    def __init__(
+        self, stream: TableStream, store: StateStore, leases: Leases, crew: Crew[ShardCapture], clock: Clock
+    ) -> None:
+        self._stream = stream
+        self._store = store
+        self._leases = leases
+        self._crew = crew
+        self._clock = clock
+        self._known: dict[str, Shard] = {}
+        self._absent: dict[str, int] = {}
+        self.problem = ""
+        """Why the table cannot be captured now, for status and health; empty when it can."""
+
+    @property
+    def table(self) -> str:
+        """Return the table's name."""
+        return self._stream.table
+
+    @property
+    def captures(self) -> Mapping[str, ShardCapture]:
+        """Return the captures of the shards this worker holds."""
+        return self._crew.processors
+
+    async def run(self, step_seconds: float) -> None:
+        """Step until cancelled; at once when a shard has ended."""
+        while True:
+            try:
+                await self.step()
+                self.problem = ""
+            except PipelineError as error:
+                self.problem = str(error)
+                logger.error("capture of table %s: %s", self.table, error)  # noqa: TRY400  # a reason, not a defect
+            unconfirmed = any(count < ABSENT_LISTINGS_MIN for count in self._absent.values())
+            await self._pause(CONFIRM_SECONDS if unconfirmed else step_seconds)
+
+    async def step(self) -> None:
+        """Finish, discover, lease, start. Raises Gap, after all the rest is done, when a shard is gone unread."""
+        await self._finish()
+        await self._discover()
+        family = sorted(set(self._known) | set(self._absent))
+        rows = await self._store.read([self._leases.key(shard) for shard in family])
+        by_shard = {shard: rows[self._leases.key(shard)] for shard in family if self._leases.key(shard) in rows}
+        finished = {shard for shard, row in by_shard.items() if _is_finished(row)}
+        lost = {shard for shard in self._absent if shard in by_shard} - finished
+        doubtful = lost | {shard for shard, count in self._absent.items() if count < ABSENT_LISTINGS_MIN}
+        known = self._known | {shard: Shard(shard) for shard in doubtful}
+        readable = {shard.id for shard in self._known.values() if ready(shard, known, finished)}
+        await self._crew.step(list(self._known), lambda shard, row: shard in readable and not _is_finished(row))
+        if lost:
+            msg = f"shards are gone before they were read to their end: {', '.join(sorted(lost))}"
+            raise Gap(
+                msg, hint="changes were lost; their children wait. Copy the table again, then remove these leases"
+            )
+
+    async def drain(self) -> None:
+        """Stop where we are and give the leases back. A put under way may come again: a repeat, not a loss."""
+        try:
+            await self._finish()
+        except PipelineError as error:
+            logger.warning("capture of table %s, while stopping: %s", self.table, error)
+        await self._crew.release_all()
+
+    async def _finish(self) -> None:
+        """Mark ended shards in their lease row, which lets their children start, and look for these children."""
+        for shard, capture in list(self.captures.items()):
+            if capture.ended:
+                for child in await self._stream.shards(shard):
+                    self._known.setdefault(child.id, child)
+                await self._leases.release(shard, {"checkpoint": SHARD_END})
+                await self._crew.stop(shard)
+
+    async def _discover(self) -> None:
+        """Read the listing; what we hold stays known, and parents that are not listed are counted."""
+        held = {shard: self._known[shard] for shard in self.captures if shard in self._known}
+        self._known = held | {shard.id: shard for shard in await self._stream.shards()}
+        parents = {parent for shard in self._known.values() for parent in shard.parents}
+        self._absent = {parent: self._absent.get(parent, 0) + 1 for parent in parents - set(self._known)}
+
+    async def _pause(self, seconds: float) -> None:
+        until = self._clock.monotonic() + seconds
+        while (left := until - self._clock.monotonic()) > 0:
+            if any(capture.ended for capture in self.captures.values()):
+                return
+            await self._clock.sleep(min(POLL_SECONDS, left))
+
+
+def _is_finished(row: StateRow) -> bool:
+    return row.fields.get("checkpoint") == SHARD_END

@@ -1,0 +1,86 @@
+"""Checkpoints that only their claimant can move."""
+
+from collections.abc import Sequence
+
+from pipeline.model.backoff import CALLS
+from pipeline.model.errors import Corrupt, LeaseLost, RetryLater
+from pipeline.model.progress import Checkpoint
+from pipeline.ports import Chance, Clock, StateRow, StateStore
+from pipeline.wire import checkpoint as form
+
+CLAIM_ATTEMPTS_MAX = 20
+PUT_ATTEMPTS_MAX = 8
+
+
+async def read_many(store: StateStore, keys: Sequence[str]) -> dict[str, Checkpoint]:
+    """Return the checkpoints that exist among `keys`. Raises RetryLater or Corrupt."""
+    rows = await store.read(keys)
+    return {key: form.from_fields(row.fields, key) for key, row in rows.items()}
+
+
+class CheckpointSlot:
+    """One checkpoint row and the right to move it.
+
+    `claim` raises the row's version, which fences out whoever wrote it before: an old owner's next save is refused by
+    the store, whatever it believes about its lease.
+    """
+
+    def __init__(self, store: StateStore, clock: Clock, chance: Chance, key: str, owner: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._chance = chance
+        self._owner = owner
+        self._version = -1
+        self.key = key
+        self.saved = Checkpoint()
+
+    async def claim(self, initial: Checkpoint | None = None) -> Checkpoint:
+        """Take over the row and return its checkpoint, or make one of `initial`. Raises RetryLater or Corrupt."""
+        for _ in range(CLAIM_ATTEMPTS_MAX):
+            row = (await self._store.read([self.key])).get(self.key)
+            self.saved = form.from_fields(row.fields, self.key) if row else initial or Checkpoint()
+            if await self._put(self.saved, row.version if row else None):
+                return self.saved
+        msg = f"the checkpoint {self.key} is claimed by others again and again"
+        raise RetryLater(msg, hint="do two workers run with one id?")
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """Store a checkpoint that is further on than the last.
+
+        Raises LeaseLost when another worker has claimed the row, RetryLater when the outcome stayed unknown: the
+        checkpoint then counts as not stored.
+        """
+        assert self._version >= 0, "claimed first"
+        if checkpoint.position < self.saved.position or (checkpoint.sequence or -1) < (self.saved.sequence or -1):
+            msg = f"the checkpoint {self.key} would move backwards"
+            raise Corrupt(msg, hint="this is a defect: please report it")
+        if not await self._put(checkpoint, self._version):
+            msg = f"another worker has claimed {self.key}"
+            raise LeaseLost(msg)
+        self.saved = checkpoint
+
+    async def _put(self, checkpoint: Checkpoint, expected: int | None) -> bool:
+        version = 0 if expected is None else expected + 1
+        fields = {**form.to_fields(checkpoint), "owner": self._owner, "entityType": "CHECKPOINT"}
+        row = StateRow(self.key, version, fields)
+        for attempt in range(1, PUT_ATTEMPTS_MAX + 1):
+            try:
+                done = await self._store.write(row, expected)
+            except RetryLater as error:
+                await self._clock.sleep(CALLS.seconds(attempt, self._chance.fraction(), error.after_seconds))
+                continue
+            if done or (attempt > 1 and await self._is_stored(row)):
+                self._version = version
+                return True
+            return False
+        msg = f"the checkpoint {self.key} could not be stored"
+        raise RetryLater(msg, hint="is the state table reachable and not throttled?")
+
+    async def _is_stored(self, row: StateRow) -> bool:
+        """Return True when the row is there exactly as we wrote it: our own call whose answer was lost."""
+        stored = (await self._store.read([row.key])).get(row.key)
+        return (
+            stored is not None
+            and stored.version == row.version
+            and all(stored.fields.get(name) == value for name, value in row.fields.items())
+        )

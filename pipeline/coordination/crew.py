@@ -1,0 +1,110 @@
+"""One worker's processors, one for each lease it holds."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from pipeline.coordination.leases import Leases
+from pipeline.model.backoff import Backoff
+from pipeline.model.errors import RetryLater
+from pipeline.ports import Chance, Clock, StateRow
+
+STALL_LEASES_MAX = 6
+"""A processor that has not moved for this many lease times is taken for dead: its lease is not renewed."""
+RESTART = Backoff(1.0, 60.0)
+
+logger = logging.getLogger(__name__)
+
+
+class Processor(Protocol):
+    """What works on one leased shard."""
+
+    @property
+    def moved_at(self) -> float:
+        """Return the monotonic time of the last sign of life."""
+
+    async def run(self) -> None:
+        """Work until the shard has ended or the lease is lost; cancelled when the lease is gone."""
+
+
+P = TypeVar("P", bound=Processor)
+
+
+class Crew(Generic[P]):
+    """Starts a processor when a lease is gained, stops it when the lease is lost, and sees every one that dies.
+
+    A processor that raised is a defect: it is logged, its lease is given up, and the shard is left alone for a while,
+    so that another worker or a later try can have it. Nothing of it was checkpointed that was not done.
+    """
+
+    def __init__(
+        self, leases: Leases, clock: Clock, chance: Chance, lease_seconds: float, build: Callable[[str], P]
+    ) -> None:
+        self._leases = leases
+        self._clock = clock
+        self._chance = chance
+        self._stall_seconds = STALL_LEASES_MAX * lease_seconds
+        self._build = build
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._deaths: dict[str, tuple[int, float]] = {}
+        self.processors: dict[str, P] = {}
+
+    async def step(self, shards: Collection[str], wanted: Callable[[str, StateRow], bool]) -> None:
+        """Renew and take leases among `shards`, then start and stop processors to match. Never raises RetryLater."""
+        self._bury()
+        try:
+            await self._leases.step(shards, lambda s, row: self._may_start(s) and wanted(s, row), self._alive)
+        except RetryLater as error:
+            logger.warning("leases wait: %s", error)
+        for shard in [s for s in self._tasks if s not in self._leases.held]:
+            logger.warning("lease of %s is lost", self._leases.key(shard))
+            await self.stop(shard)
+        for shard in self._leases.held:
+            if shard not in self._tasks:
+                self._start(shard)
+
+    async def stop(self, shard: str) -> None:
+        """Stop a shard's processor where it stands, as a kill would."""
+        task = self._tasks.pop(shard, None)
+        self.processors.pop(shard, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def release_all(self, fields: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Stop every processor and give every lease back, so that the next worker need not wait."""
+        for shard in list(self._tasks):
+            await self.stop(shard)
+        for shard in list(self._leases.held):
+            try:
+                await self._leases.release(shard, (fields or {}).get(shard))
+            except RetryLater as error:
+                logger.warning("lease of %s could not be given back, it will expire: %s", shard, error)
+
+    def _start(self, shard: str) -> None:
+        processor = self._build(shard)
+        self.processors[shard] = processor
+        run: Coroutine[Any, Any, None] = processor.run()
+        self._tasks[shard] = asyncio.create_task(run, name=self._leases.key(shard))
+
+    def _alive(self, shard: str) -> bool:
+        task, processor = self._tasks.get(shard), self.processors.get(shard)
+        if task is None or processor is None:
+            return True  # leased, not yet started
+        return not task.done() and self._clock.monotonic() - processor.moved_at < self._stall_seconds
+
+    def _bury(self) -> None:
+        """Look at every processor that has stopped: ended in order, or died."""
+        for shard, task in list(self._tasks.items()):
+            if not task.done():
+                continue
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                deaths = self._deaths.get(shard, (0, 0.0))[0] + 1
+                pause = RESTART.seconds(deaths, self._chance.fraction(), at_least=1.0)
+                self._deaths[shard] = (deaths, self._clock.monotonic() + pause)
+                logger.error("worker on %s died, tried again in %.0f s", self._leases.key(shard), pause, exc_info=error)
+
+    def _may_start(self, shard: str) -> bool:
+        return self._deaths.get(shard, (0, 0.0))[1] <= self._clock.monotonic()

@@ -1,0 +1,128 @@
+"""Keep, take and give back the leases of one group of shards."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from pipeline.model.lease import Lease, Sightings, to_take
+from pipeline.ports import Clock, FieldValue, StateRow, StateStore
+
+RENEWALS_PER_LEASE = 3
+"""A lease is renewed this often within its time, so that two lost calls do not lose it."""
+TRIM_HORIZON = "TRIM_HORIZON"
+SHARD_END = "SHARD_END"
+
+
+@dataclass(slots=True)
+class Held:
+    """A lease of ours: its row as we last wrote it, and when, on our own clock, we began to write it."""
+
+    row: StateRow
+    renewed_at: float
+
+
+class Leases:
+    """The leases of one group (a table's stream or a Kinesis stream) as one worker sees them.
+
+    Rows have KCL's layout (`leaseKey`, `leaseOwner`, `leaseCounter`, `checkpoint`); the counter is the row's version.
+    `step` is called RENEWALS_PER_LEASE times a lease; it renews, observes and takes. A lease is lost when its row was
+    changed by someone else, or when it could not be renewed for the lease time.
+    """
+
+    def __init__(self, store: StateStore, clock: Clock, *, owner: str, group: str, lease_seconds: float) -> None:
+        self._store = store
+        self._clock = clock
+        self._owner = owner
+        self._group = group
+        self._lease_seconds = lease_seconds
+        self._sightings = Sightings(lease_seconds)
+        self.held: dict[str, Held] = {}
+
+    async def step(
+        self, shards: Collection[str], wanted: Callable[[str, StateRow], bool], alive: Callable[[str], bool]
+    ) -> None:
+        """Renew what we hold, then take what we should, among `shards`.
+
+        `wanted` says from a shard's row whether there is still work on it; `alive` whether our own processor of a held
+        shard lives and moves: a lease is never renewed for a dead one.
+        Raises RetryLater when the state table cannot be reached; what could not be renewed in time is dropped first.
+        """
+        try:
+            rows = await self._rows(shards)
+            for shard in [s for s in self.held if s not in rows or not alive(s)]:
+                del self.held[shard]
+            for shard in list(self.held):
+                await self._renew(shard, rows[shard])
+            await self._take({s: row for s, row in rows.items() if s in self.held or wanted(s, row)})
+        finally:
+            self._drop_stale()
+
+    async def release(self, shard: str, fields: Mapping[str, FieldValue] | None = None) -> None:
+        """Give a lease back so that the next worker need not wait; with `fields`, record them in the row as well.
+
+        A refused write means somebody else has it already. Raises RetryLater.
+        """
+        held = self.held.get(shard)
+        if held is None:
+            return
+        kept = {**held.row.fields, **(fields or {})}
+        kept.pop("leaseOwner", None)
+        await self._store.write(StateRow(held.row.key, held.row.version + 1, kept), held.row.version)
+        self.held.pop(shard, None)
+
+    def key(self, shard: str) -> str:
+        """Return the row key of a shard's lease."""
+        return f"{self._group}:{shard}"
+
+    async def _rows(self, shards: Collection[str]) -> dict[str, StateRow]:
+        rows = await self._store.read([self.key(shard) for shard in shards])
+        now = self._clock.monotonic()
+        out: dict[str, StateRow] = {}
+        for shard in shards:
+            row = rows.get(self.key(shard))
+            if row is None:
+                row = StateRow(self.key(shard), 0, {"checkpoint": TRIM_HORIZON, "shardId": shard})
+                if not await self._store.write(row, None):
+                    continue  # somebody else was first: the next step sees the row
+            out[shard] = row
+            self._sightings.note(_lease(shard, row), now)
+        return out
+
+    async def _renew(self, shard: str, row: StateRow) -> None:
+        """Raise the counter, or learn that the lease is another's."""
+        held = self.held[shard]
+        ours = row.fields.get("leaseOwner") == self._owner and row.version - held.row.version in (0, 1)
+        if not ours:  # one above what we remember is our own write whose answer was lost
+            del self.held[shard]
+            return
+        await self._write_owned(shard, row)
+
+    async def _take(self, rows: Mapping[str, StateRow]) -> None:
+        now = self._clock.monotonic()
+        leases = [_lease(shard, row) for shard, row in rows.items()]
+        mine = self._owner
+        current = [Lease(each.shard, mine if each.shard in self.held else each.owner, each.counter) for each in leases]
+        expired = {
+            each.shard: each.shard not in self.held and (self._sightings.expired(each, now) or each.owner == mine)
+            for each in leases
+        }
+        free, steal = to_take(current, mine, expired)
+        for lease in (*free, *((steal,) if steal else ())):
+            await self._write_owned(lease.shard, rows[lease.shard])
+
+    async def _write_owned(self, shard: str, row: StateRow) -> None:
+        began = self._clock.monotonic()
+        owned = StateRow(row.key, row.version + 1, {**row.fields, "leaseOwner": self._owner})
+        if await self._store.write(owned, row.version):
+            self.held[shard] = Held(owned, began)
+        else:
+            self.held.pop(shard, None)
+
+    def _drop_stale(self) -> None:
+        now = self._clock.monotonic()
+        for shard, held in list(self.held.items()):
+            if now - held.renewed_at >= self._lease_seconds:
+                del self.held[shard]
+
+
+def _lease(shard: str, row: StateRow) -> Lease:
+    return Lease(shard, str(row.fields.get("leaseOwner", "")), row.version)

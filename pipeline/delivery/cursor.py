@@ -1,0 +1,199 @@
+"""One topology's place in one shard: what it has taken, what is settled, what is saved."""
+
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from pipeline.delivery.reader import Page
+from pipeline.delivery.ring import Ring
+from pipeline.model.change import SPAN_MAX, Batch, Change
+from pipeline.model.progress import Checkpoint, Seen
+from pipeline.model.state import Report
+from pipeline.wire.record import RECORD_CHANGES_MAX, Record
+
+INFLIGHT_BATCHES_MAX = 2
+"""One being written, one waiting: more would only be more to repeat."""
+SPAN_POSITIONS_MAX = SPAN_MAX - RECORD_CHANGES_MAX
+"""A range of positions is handed over at this length even if nothing in it is wanted: a sink may rely on a bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appetite:
+    """How a topology likes its batches, and which tables it wants."""
+
+    batch_changes_max: int
+    batch_bytes_max: int
+    linger_seconds: float
+    tables: Collection[str]
+
+    def __post_init__(self) -> None:
+        assert 1 <= self.batch_changes_max <= SPAN_POSITIONS_MAX
+
+
+@dataclass(slots=True)
+class _Inflight:
+    last: int
+    after: Checkpoint
+    count: int
+    time_ms: int
+
+
+class Cursor:
+    """Turns pages into batches, and settled batches into a checkpoint.
+
+    Repeats are dropped here, by the highest sequence seen of every source shard and lane; what is left is numbered.
+    Both depend on the shard's records and the checkpoint only, so that a redelivery has the same numbers.
+    """
+
+    def __init__(self, stream: str, shard: str, appetite: Appetite, report: Report) -> None:
+        self._stream = stream
+        self._shard = shard
+        self._appetite = appetite
+        self._pending: deque[Record] = deque()
+        self._pending_bytes = 0
+        self._pending_changes = 0
+        self._pending_since = 0.0
+        self._closed = False
+        self._inflight: deque[_Inflight] = deque()
+        self._load(Checkpoint())
+        self.report = report
+        self.index: int | None = None
+        """Number of the ring's page to take next; None while the cursor reads by itself."""
+
+    def begin(self, checkpoint: Checkpoint) -> None:
+        """Start from a stored checkpoint."""
+        self._load(checkpoint)
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        self.place = checkpoint.sequence
+        self._seen = Seen(checkpoint.seen)
+        self._position = checkpoint.position
+        self._delivered = checkpoint.delivered
+        self._closed = checkpoint.ended
+        self.settled = checkpoint
+
+    @property
+    def hungry(self) -> bool:
+        """Return True when another page may be fed."""
+        return not self._closed and not self._full()
+
+    @property
+    def busy(self) -> bool:
+        """Return True while a batch is taken and not settled."""
+        return bool(self._inflight)
+
+    @property
+    def closed(self) -> bool:
+        """Return True when the shard's last page was taken."""
+        return self._closed
+
+    @property
+    def ended(self) -> bool:
+        """Return True when the shard is closed and everything of it is settled."""
+        return self.settled.ended
+
+    def follow(self, ring: Ring, now: float) -> None:
+        """Take the ring's pages as far as there is room; leave the ring when it has moved on without us."""
+        while self.index is not None and self.hungry and self.index < ring.next:
+            if self.index < ring.oldest:
+                self.index = None
+                return
+            self.feed(ring.page(self.index), now)
+            self.index += 1
+
+    def feed(self, page: Page, now: float) -> None:
+        """Take a page; what lies at or before our place was taken already."""
+        fresh = [record for record in page.records if self.place is None or record.sequence > self.place]
+        if fresh and not self._pending:
+            self._pending_since = now
+        self._pending.extend(fresh)
+        self._pending_bytes += sum(record.size_bytes for record in fresh)
+        self._pending_changes += sum(len(record.changes) for record in fresh)
+        if fresh:
+            self.place = fresh[-1].sequence
+        self._closed = page.ended
+        self.report.lag_seconds = page.behind_ms / 1000 if not fresh else self.report.lag_seconds
+        self._end_if_done()
+
+    def take(self, now: float, *, hurry: bool = False) -> Batch | None:
+        """Return the next batch when there is one and it is time for it; `hurry` ends the lingering."""
+        while self._pending and len(self._inflight) < INFLIGHT_BATCHES_MAX:
+            waited = now - self._pending_since >= self._appetite.linger_seconds
+            if not (hurry or waited or self._closed or self._full()):
+                return None
+            batch = self._cut()
+            self._pending_since = now
+            if batch is not None:
+                return batch
+        return None
+
+    def settle(self, batch: Batch) -> None:
+        """Note that a batch is durable. Batches settle in the order they were taken."""
+        head = self._inflight.popleft()
+        assert head.last == batch.last, "batches settle in order"
+        self.settled = head.after
+        self.report.changes += head.count
+        self.report.last_change_ms = max(self.report.last_change_ms, head.time_ms)
+        self._end_if_done()
+
+    def _full(self) -> bool:
+        return (
+            self._pending_changes >= self._appetite.batch_changes_max
+            or self._pending_bytes >= self._appetite.batch_bytes_max
+        )
+
+    def _cut(self) -> Batch | None:
+        """Turn pending records into a batch, or into progress alone when nothing of them is wanted."""
+        first = self._delivered + 1
+        changes: list[Change] = []
+        positions: list[int] = []
+        taken = size_bytes = 0
+        while self._pending and taken < self._appetite.batch_changes_max:
+            if taken and size_bytes >= self._appetite.batch_bytes_max:
+                break
+            record = self._pending.popleft()
+            taken += len(record.changes)
+            size_bytes += record.size_bytes
+            self._accept(record, changes, positions)
+            if self._position - self._delivered >= SPAN_POSITIONS_MAX:
+                break
+        self._pending_changes -= taken
+        self._pending_bytes -= size_bytes
+        handed = bool(changes) or self._position - self._delivered >= SPAN_POSITIONS_MAX
+        if handed:
+            self._delivered = self._position
+        after = Checkpoint(record.sequence, self._position, self._delivered, self._seen.snapshot(record.arrival_ms))
+        if not handed:
+            self._advance(after)
+            return None
+        time_ms = changes[-1].time_ms if changes else 0
+        self._inflight.append(_Inflight(self._position, after, len(changes), time_ms))
+        return Batch(self._stream, self._shard, first, self._position, tuple(changes), tuple(positions))
+
+    def _accept(self, record: Record, changes: list[Change], positions: list[int]) -> None:
+        """Number a record's new changes and keep those of our tables."""
+        known = self._seen.fresh_above(record.shard, record.lane)
+        fresh = record.changes
+        if fresh[0].sequence <= known:
+            fresh = tuple(change for change in fresh if change.sequence > known)
+            self.report.duplicates += len(record.changes) - len(fresh)
+        if not fresh:
+            return
+        self._seen.note(record.shard, record.lane, fresh[-1].sequence, record.arrival_ms)
+        start = self._position + 1
+        self._position += len(fresh)
+        if fresh[0].table in self._appetite.tables:  # a record is of one table
+            changes.extend(fresh)
+            positions.extend(range(start, self._position + 1))
+
+    def _advance(self, after: Checkpoint) -> None:
+        """Progress without a batch: it counts when what was taken before is settled."""
+        if self._inflight:
+            self._inflight[-1].after = after
+        else:
+            self.settled = after
+            self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self._closed and not self._pending and not self._inflight:
+            self.settled = replace(self.settled, ended=True)

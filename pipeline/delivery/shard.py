@@ -1,0 +1,255 @@
+"""One leased Kinesis shard: read once into a ring, followed by a cursor for each topology."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from pipeline.coordination.checkpoints import CheckpointSlot, read_many
+from pipeline.coordination.persist import persist
+from pipeline.delivery.cursor import Cursor
+from pipeline.delivery.reader import Page, ShardReader
+from pipeline.delivery.ring import Ring
+from pipeline.model.change import Batch
+from pipeline.model.errors import Gap, LeaseLost, PipelineError, RetryLater
+from pipeline.model.progress import Checkpoint, Seen
+from pipeline.model.shard import Shard
+from pipeline.model.state import Flow, Report
+from pipeline.ports import Chance, Clock, Log, ObjectStore, StateStore
+
+IDLE_SECONDS_MIN = 0.2
+"""GetRecords may be called five times a second on a shard."""
+IDLE_SECONDS_MAX = 1.0
+ROOM_SECONDS = 0.05
+PARENT_SECONDS = 0.5
+HALT_SECONDS = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+class Follower:
+    """A cursor and the slot of its checkpoint: one topology on this shard."""
+
+    def __init__(self, cursor: Cursor, slot: CheckpointSlot) -> None:
+        self.cursor = cursor
+        self.slot = slot
+        self.started = False
+        self.saving = asyncio.Lock()
+
+    @property
+    def reading(self) -> bool:
+        """Return True when there is more of the shard to take."""
+        return self.started and not self.cursor.closed
+
+
+class ShardDelivery:
+    """Reads the shard, keeps its cursors fed, and saves their checkpoints.
+
+    A runtime (the Faust worker, or a simulator) calls `take`, has the batch written, then calls `settle`.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        claims: ObjectStore | None,
+        store: StateStore,
+        clock: Clock,
+        chance: Chance,
+        shard: Shard,
+        followers: Mapping[str, Follower],
+        parent_key: Callable[[str, str], str],
+        *,
+        ring_bytes_max: int,
+        checkpoint_seconds: float,
+    ) -> None:
+        self.shard = shard
+        self.followers = followers
+        self.report = Report(moved_at=clock.monotonic())
+        self._log = log
+        self._claims = claims
+        self._store = store
+        self._clock = clock
+        self._chance = chance
+        self._parent_key = parent_key
+        self._checkpoint_seconds = checkpoint_seconds
+        self._ring = Ring(ring_bytes_max)
+        self._lost = False
+
+    @property
+    def moved_at(self) -> float:
+        """Return the monotonic time of the last sign of life of the reading."""
+        return self.report.moved_at
+
+    @property
+    def ended(self) -> bool:
+        """Return True when every topology has settled the whole shard and that is saved."""
+        return all(follower.slot.saved.ended for follower in self.followers.values())
+
+    def take(self, topology: str, *, hurry: bool = False) -> Batch | None:
+        """Return the topology's next batch, None when there is none yet. Never waits."""
+        follower = self.followers[topology]
+        if not follower.started or self._lost:
+            return None
+        now = self._clock.monotonic()
+        follower.cursor.follow(self._ring, now)
+        return follower.cursor.take(now, hurry=hurry)
+
+    def settle(self, topology: str, batch: Batch) -> None:
+        """Note that a batch is durable at the topology's sink; the next save stores it."""
+        self.followers[topology].cursor.settle(batch)
+
+    async def save(self, topology: str) -> None:
+        """Store the topology's settled progress if there is any. Raises LeaseLost or RetryLater."""
+        follower = self.followers[topology]
+        async with follower.saving:
+            settled = follower.cursor.settled
+            if follower.started and settled != follower.slot.saved:
+                await follower.slot.save(settled)
+
+    async def run(self) -> None:
+        """Work until every topology has ended here, or the lease is lost."""
+        tasks = [asyncio.ensure_future(self._follow(name)) for name in self.followers]
+        tasks += [asyncio.ensure_future(self._read()), asyncio.ensure_future(self._save())]
+        try:
+            await asyncio.gather(*tasks)
+        except LeaseLost as error:
+            self._lost = True
+            logger.warning("delivery of %s: %s", self.shard.id, error)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _save(self) -> None:
+        while not self.ended:
+            await self._clock.sleep(self._checkpoint_seconds)
+            for name in self.followers:
+                try:
+                    await self.save(name)
+                except RetryLater as error:
+                    logger.warning("checkpoint of %s on %s waits: %s", name, self.shard.id, error)
+
+    async def _read(self) -> None:
+        """Read the ring for those that follow it."""
+        reader: ShardReader | None = None
+        idle_seconds = IDLE_SECONDS_MIN
+        while not self.ended:
+            self.report.moved_at = self._clock.monotonic()
+            if not self._followed():
+                reader = self._restart()
+            if reader is None or not self._has_room():
+                await self._clock.sleep(ROOM_SECONDS)
+                continue
+            page = await self._page(reader)
+            if page is not None:
+                self._ring.append(page)
+                idle_seconds = IDLE_SECONDS_MIN if page.records else min(2 * idle_seconds, IDLE_SECONDS_MAX)
+                await self._clock.sleep(idle_seconds)
+
+    def _followed(self) -> list[Cursor]:
+        return [f.cursor for f in self.followers.values() if f.reading and f.cursor.index is not None]
+
+    def _restart(self) -> ShardReader | None:
+        """Begin the ring again at the cursor that is furthest on; the others catch up by themselves."""
+        reading = [follower.cursor for follower in self.followers.values() if follower.reading]
+        if not reading:
+            return None
+        place = max((cursor.place for cursor in reading if cursor.place is not None), default=None)
+        self._ring.restart(place)
+        for cursor in reading:
+            if cursor.place == place:
+                cursor.index = self._ring.next
+        return ShardReader(self._log, self._claims, self.shard.id, place, self._count_read)
+
+    def _has_room(self) -> bool:
+        """Return True when the next page would displace nothing, or only what the foremost cursor has done with."""
+        followed = self._followed()
+        self._ring.forget_before(min(cursor.index or 0 for cursor in followed))
+        at_tip = any(cursor.index == self._ring.next and cursor.hungry for cursor in followed)
+        return not self._ring.ended and (at_tip or not self._ring.full)
+
+    async def _page(self, reader: ShardReader) -> Page | None:
+        """Read a page, however often that must be tried; None after a pause when it needs a person."""
+        try:
+            page = await persist(reader.read, self._clock, self._chance, retried=partial(self._retried, self.report))
+        except PipelineError as error:
+            await self._halt(self.report, error)
+            return None
+        self.report.flowing()
+        self.report.moved_at = self._clock.monotonic()
+        return page
+
+    async def _follow(self, name: str) -> None:
+        """Start a topology's cursor once its parents have ended, then read for it whenever it is not on the ring."""
+        follower = self.followers[name]
+        while not follower.started:
+            try:
+                await self._start(name, follower)
+            except RetryLater as error:
+                self._retried(follower.cursor.report, error, 1)
+                await self._clock.sleep(PARENT_SECONDS)
+            except PipelineError as error:
+                await self._halt(follower.cursor.report, error)
+        while not follower.cursor.closed:
+            if follower.cursor.index is None and self._followed():
+                await self._catch_up(follower.cursor)
+            await self._clock.sleep(ROOM_SECONDS)
+
+    async def _start(self, name: str, follower: Follower) -> None:
+        seen = await self._parents_seen(name)
+        if seen is None:
+            await self._clock.sleep(PARENT_SECONDS)
+            return
+        follower.cursor.begin(await follower.slot.claim(Checkpoint(seen=seen)))
+        follower.cursor.report.flowing()
+        follower.started = True
+
+    async def _parents_seen(self, name: str) -> Mapping[tuple[str, int], tuple[int, int]] | None:
+        """Return what the parents had seen once all of them have ended for this topology; None while one has not.
+
+        Raises Gap when a parent is gone that this topology had begun and not finished.
+        """
+        if not self.shard.parents:
+            return {}
+        keys = {parent: self._parent_key(parent, name) for parent in self.shard.parents}
+        stored = await read_many(self._store, list(keys.values()))
+        listed = {shard.id for shard in await self._log.shards()}
+        seen = Seen()
+        for parent, key in keys.items():
+            checkpoint = stored.get(key)
+            if checkpoint is not None and checkpoint.ended:
+                seen.merge(checkpoint.seen)
+            elif parent in listed:
+                return None
+            elif checkpoint is not None:
+                msg = f"shard {parent} is gone before topology {name} had read it to its end"
+                raise Gap(msg, hint=f"changes were lost to {name}; copy the table again, then remove {key}")
+        return seen.state()
+
+    async def _catch_up(self, cursor: Cursor) -> None:
+        """Read for one cursor until its place is on the ring again."""
+        reader = ShardReader(self._log, self._claims, self.shard.id, cursor.place, self._count_read)
+        while cursor.index is None and not cursor.closed and self._followed():
+            cursor.index = self._ring.join(cursor.place)
+            if cursor.index is not None:
+                return
+            if not cursor.hungry:
+                await self._clock.sleep(ROOM_SECONDS)
+                continue
+            page = await self._page(reader)
+            if page is not None:
+                cursor.feed(page, self._clock.monotonic())
+                await self._clock.sleep(IDLE_SECONDS_MIN)
+
+    def _count_read(self) -> None:
+        self.report.reads += 1
+
+    def _retried(self, report: Report, error: RetryLater, attempt: int) -> None:
+        self.report.moved_at = self._clock.monotonic()
+        report.trouble(Flow.RETRYING, error.reason, error.hint, attempt)
+        logger.warning("delivery of %s waits: %s", self.shard.id, error)
+
+    async def _halt(self, report: Report, error: PipelineError) -> None:
+        report.trouble(Flow.HALTED, error.reason, error.hint)
+        logger.error("delivery of %s is halted: %s", self.shard.id, error)
+        await self._clock.sleep(HALT_SECONDS)

@@ -1,0 +1,66 @@
+"""What a process says of itself: one mapping for status, one verdict for health."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.capture.table import TableCapture
+from pipeline.delivery.stream import StreamDelivery
+from pipeline.model.state import Flow, Report
+
+
+def status_of(owner: str, captures: Sequence[TableCapture], delivery: StreamDelivery | None) -> Mapping[str, Any]:
+    """Return the present state of everything this process works on; counts and times, never content."""
+    return {
+        "worker": owner,
+        "captures": {
+            each.table: {
+                "problem": each.problem,
+                "shards": {shard: _report(capture.report) for shard, capture in each.captures.items()},
+            }
+            for each in captures
+        },
+        "delivery": None if delivery is None else _delivery(delivery),
+    }
+
+
+def health_of(captures: Sequence[TableCapture], delivery: StreamDelivery | None) -> Mapping[str, Any]:
+    """Return whether this process does its work. A halted topology is told, but a restart would not mend it."""
+    problems = [f"capture of {each.table}: {each.problem}" for each in captures if each.problem]
+    if delivery is not None and delivery.problem:
+        problems.append(f"delivery: {delivery.problem}")
+    halted = [
+        f"capture of {each.table} on {s}" for each in captures for s, c in each.captures.items() if _halted(c.report)
+    ]
+    if delivery is not None:
+        halted += [
+            f"{name} on {shard}"
+            for shard, each in delivery.deliveries.items()
+            for name, follower in each.followers.items()
+            if _halted(follower.cursor.report)
+        ]
+    return {"healthy": not problems, "problems": problems, "halted": halted}
+
+
+def _delivery(delivery: StreamDelivery) -> Mapping[str, Any]:
+    return {
+        "problem": delivery.problem,
+        "shards": {
+            shard: {
+                "reading": _report(each.report),
+                "topologies": {
+                    name: {**_report(follower.cursor.report), "position": follower.slot.saved.position}
+                    for name, follower in each.followers.items()
+                },
+            }
+            for shard, each in delivery.deliveries.items()
+        },
+    }
+
+
+def _report(report: Report) -> dict[str, Any]:
+    return {name: value for name, value in asdict(report).items() if name != "moved_at"}
+
+
+def _halted(report: Report) -> bool:
+    return report.flow is Flow.HALTED

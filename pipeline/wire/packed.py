@@ -1,0 +1,191 @@
+"""JSON lines under a header in one compressed object: what archive segments and audit chains have in common.
+
+Every object covers a range of positions of one Kinesis shard and names its predecessor, so that the objects of a shard
+form one list without a hole.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import zstandard
+
+from pipeline.model.change import Batch
+from pipeline.model.errors import Corrupt, Misconfigured
+
+COMPRESSED_BYTES_MAX: Final = 64 * 1024 * 1024
+EXPANDED_BYTES_MAX: Final = 256 * 1024 * 1024
+"""What a reader agrees to hold in memory. There is no limit on the ratio: equal items compress a thousandfold."""
+
+COMPRESSIONS: Final = ("zstd", "gzip")
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_ZSTD_LEVEL: Final = 3
+_GZIP_LEVEL: Final = 6
+_GZIP_BITS: Final = 31
+"""zlib's number for "a gzip member"; zlib writes its time as 0, so equal input gives equal bytes."""
+
+
+class Kind(NamedTuple):
+    """A family of objects: the name of its format, its newest version, and how its objects are named.
+
+    The name does not tell the compression: an object's name must depend on nothing but its first position, or two
+    workers with different settings could both store the same range.
+    """
+
+    format: str
+    version: int
+    folder: str
+    suffix: str
+
+    def name(self, stream: str, shard: str, first: int) -> str:
+        """Return the name of the object that starts at a position; names sort like positions."""
+        return f"{self.prefix(stream, shard)}{first:020d}{self.suffix}"
+
+    def prefix(self, stream: str, shard: str) -> str:
+        """Return what the names of all objects of a shard start with."""
+        return f"{self.folder}/{stream}/{shard}/"
+
+    def genesis(self, stream: str, shard: str) -> "Link":
+        """Return what the first object of a shard follows."""
+        return Link(0, "", sha256(f"{self.format}\0{stream}\0{shard}".encode()))
+
+
+class Link(NamedTuple):
+    """An object as its successor sees it: where it ends, its name, and the hash that stands for all up to its end."""
+
+    last: int
+    name: str
+    seal: str
+
+
+class Previous(msgspec.Struct, frozen=True):
+    """The predecessor an object names."""
+
+    name: str
+    seal: str
+
+
+class Header(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The first line of an object."""
+
+    format: str
+    version: int
+    stream: str
+    shard: str
+    first: int
+    last: int
+    count: int
+    """Number of changes, which may be less than the range covers."""
+    previous: Previous
+    sources: tuple[tuple[str, str, str], ...] = ()
+    """Table, epoch and source shard, referred to by number in the lines."""
+
+    def link(self, name: str, seal: str) -> Link:
+        """Return this object as its successor sees it."""
+        return Link(self.last, name, seal)
+
+    def follows(self, link: Link) -> bool:
+        """Return True when this object is the successor of `link`."""
+        return (self.first, self.previous.name, self.previous.seal) == (link.last + 1, link.name, link.seal)
+
+
+_header = msgspec.json.Decoder(Header)
+
+
+def header_of(kind: Kind, batch: Batch, link: Link, sources: tuple[tuple[str, str, str], ...] = ()) -> bytes:
+    """Return the header line of the object that holds `batch` and follows `link`."""
+    assert batch.first == link.last + 1, (batch.first, link)
+    previous = Previous(link.name, link.seal)
+    header = Header(
+        kind.format, kind.version, batch.stream, batch.shard, batch.first, batch.last, len(batch), previous, sources
+    )
+    return msgspec.json.encode(header)
+
+
+def sha256(data: bytes) -> str:
+    """Return the hash in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def pack(lines: Sequence[bytes], compression: str = "zstd") -> bytes:
+    """Return lines as one compressed object; equal input gives equal bytes.
+
+    Raises Corrupt when a line holds a line end, which no image of DynamoDB does, and Misconfigured when the object
+    would be larger than a reader accepts.
+    """
+    assert compression in COMPRESSIONS, compression
+    body = b"\n".join((*lines, b""))
+    if body.count(b"\n") != len(lines):
+        raise Corrupt("an image holds a line end", hint="images must be JSON on one line, as DynamoDB gives them")
+    if len(body) > EXPANDED_BYTES_MAX:
+        raise Misconfigured("a batch is too large for one object", hint="lower batch_bytes_max of this topology")
+    if compression == "gzip":
+        return zlib.compress(body, _GZIP_LEVEL, _GZIP_BITS)
+    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compress(body)
+
+
+def unpack(kind: Kind, name: str, data: bytes) -> tuple[Header, list[bytes]]:
+    """Return an object's header and all its lines, the header's among them.
+
+    Memory is bounded by EXPANDED_BYTES_MAX. Raises Corrupt, naming the object, for bytes that are not such an object
+    or belong under another name.
+    """
+    try:
+        body = _expand(data)
+        lines = body[:-1].split(b"\n")
+        header = _header.decode(lines[0])
+    except (ValueError, msgspec.DecodeError, zlib.error, zstandard.ZstdError) as error:
+        raise damaged(name, str(error)) from error
+    if not body.endswith(b"\n"):
+        raise damaged(name, "its last line is cut")
+    if header.format != kind.format or not 1 <= header.version <= kind.version:
+        raise Corrupt(
+            f"object {name} is {header.format} version {header.version}, not {kind.format} {kind.version} or older",
+            hint="was it written by a newer version? Upgrade first.",
+        )
+    if kind.name(header.stream, header.shard, header.first) != name:
+        raise damaged(name, "it was stored under another name")
+    if not 1 <= header.first <= header.last:
+        raise damaged(name, "its range is empty")
+    return header, lines
+
+
+def damaged(name: str, why: str) -> Corrupt:
+    """Return the error for an object that is not what was written."""
+    return Corrupt(
+        f"object {name} is damaged: {why}", hint="restore this object from a version or a copy of the bucket"
+    )
+
+
+def within(pairs: Iterable[tuple[int, Any]], shared: range) -> list[tuple[int, Any]]:
+    """Return the (position, content) pairs whose position is in a range."""
+    return [pair for pair in pairs if pair[0] in shared]
+
+
+def must_agree(name: str, stored: Sequence[tuple[int, Any]], ours: Sequence[tuple[int, Any]]) -> None:
+    """Raise Corrupt when an object holds other changes than were delivered again at the same positions."""
+    if stored == ours:
+        return
+    position = next((a or b)[0] for a, b in zip_longest(stored, ours) if a != b)
+    raise Corrupt(
+        f"object {name} and the changes delivered again differ at position {position}",
+        hint="were this topology's filter or settings changed, or do two pipelines share the prefix? Use a new prefix.",
+    )
+
+
+def _expand(data: bytes) -> bytes:
+    if len(data) > COMPRESSED_BYTES_MAX:
+        raise ValueError("it is too large")
+    if data.startswith(_ZSTD_MAGIC):
+        size = zstandard.get_frame_parameters(data).content_size
+        if size > EXPANDED_BYTES_MAX:  # an unknown size is the largest number there is
+            raise ValueError("it expands to too much")
+        return bytes(zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False))
+    stream = zlib.decompressobj(_GZIP_BITS)
+    body = stream.decompress(data, EXPANDED_BYTES_MAX)
+    if not stream.eof or stream.unused_data:
+        raise ValueError("it is cut, expands to too much, or has bytes after its end")
+    return body

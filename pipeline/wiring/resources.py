@@ -1,0 +1,62 @@
+"""What a process must know of its AWS resources before it starts."""
+
+from pipeline.aws.kinesis import KinesisControl
+from pipeline.aws.session import CONTROL
+from pipeline.aws.tables import TableDescription, Tables
+from pipeline.model.errors import Misconfigured
+from pipeline.ports import StateRow
+from pipeline.wiring.build import Parts
+
+BOTH_IMAGES = "NEW_AND_OLD_IMAGES"
+
+
+async def source_tables(parts: Parts) -> list[TableDescription]:
+    """Return the source tables, each with a stream of both images. Raises Misconfigured with the fix."""
+    source = parts.settings.source
+    tables = Tables(parts.aws.dynamodb(source.region, CONTROL), parts.clock)
+    return [_captured(await tables.describe(name), name, source.region) for name in source.tables]
+
+
+def _captured(table: TableDescription | None, name: str, region: str) -> TableDescription:
+    """Return a table whose changes can be captured whole."""
+    if table is None:
+        msg = f"source.tables: there is no table {name} in {region}"
+        raise Misconfigured(msg, hint="correct the name or the region, or create the table")
+    if not table.stream_enabled:
+        msg = f"source.tables: the table {name} has no stream"
+        raise Misconfigured(msg, hint=stream_fix(name, region))
+    if table.view_type != BOTH_IMAGES:
+        msg = f"source.tables: the stream of {name} carries {table.view_type}, not both images"
+        raise Misconfigured(
+            msg, hint=f"a view type cannot be changed: disable the stream, then {stream_fix(name, region)}"
+        )
+    return table
+
+
+def stream_fix(name: str, region: str) -> str:
+    """Return the command that gives a table the stream it needs."""
+    return (
+        f"aws dynamodb update-table --region {region} --table-name {name}"
+        f" --stream-specification StreamEnabled=true,StreamViewType={BOTH_IMAGES}"
+    )
+
+
+async def check_stream(parts: Parts) -> None:
+    """Raise Misconfigured when the Kinesis stream is missing, or cannot keep the order of lanes."""
+    stream = parts.settings.stream
+    described = await KinesisControl(parts.aws.kinesis(stream.region, CONTROL), parts.clock).describe(stream.name)
+    if described is None:
+        msg = f"stream.name: there is no Kinesis stream {stream.name} in {stream.region}"
+        raise Misconfigured(msg, hint="`fanout setup` creates it")
+
+
+async def fix_lanes(parts: Parts) -> None:
+    """Record how the stream is written the first time, and refuse another way later: order depends on it."""
+    stream = parts.settings.stream
+    key = f"stream:{stream.name}"
+    if await parts.store.write(StateRow(key, 0, {"lanes": stream.lanes, "entityType": "STREAM"}), None):
+        return
+    begun = (await parts.store.read([key]))[key].fields.get("lanes")
+    if begun != stream.lanes:
+        msg = f"stream.lanes is {stream.lanes}, but {stream.name} was begun with {begun!r}"
+        raise Misconfigured(msg, hint="set it back; to change it, drain the stream and begin a new one")

@@ -1,0 +1,48 @@
+"""`fanout run`, `capture` and `worker`: one process from settings to exit code."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.aws.session import Aws
+from pipeline.settings import Settings
+from pipeline.telemetry.reports import health_of, status_of
+from pipeline.wiring.build import Parts, capture_of, delivery_of, parts_of, topologies_of
+from pipeline.wiring.resources import check_stream, fix_lanes, source_tables
+from pipeline.worker.app import Work
+from pipeline.worker.process import run as run_worker
+
+
+def run(settings: Settings, *, capture: bool, worker: bool) -> int:
+    """Run until stopped; return the exit code. Raises PipelineError before anything has begun."""
+    with Aws() as aws:
+        parts = parts_of(settings, aws)
+        work = asyncio.run(_prepare(parts, capture=capture, worker=worker))
+        return run_worker(work)
+
+
+async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
+    """Look at every resource first, so that a wrong one is said at once and nothing is half begun."""
+    await check_stream(parts)
+    await fix_lanes(parts)
+    captures = [capture_of(parts, table) for table in await source_tables(parts)] if capture else []
+    topologies = topologies_of(parts) if worker else {}
+    delivery = delivery_of(parts, topologies) if worker else None
+
+    def status() -> Mapping[str, Any]:
+        return status_of(parts.owner, captures, delivery)
+
+    settings = parts.settings.worker
+    return Work(
+        parts.log.name,
+        captures,
+        delivery,
+        topologies,
+        step_seconds=settings.lease_seconds / 3,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        drain_seconds=settings.drain_seconds,
+        web_host=settings.web_host,
+        web_port=settings.web_port,
+        health=lambda: health_of(captures, delivery),
+        status=status,
+    )

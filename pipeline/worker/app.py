@@ -1,0 +1,155 @@
+"""The Faust application: an agent for each topology, pages, metrics, and a shutdown that keeps its word."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from faust.app.base import BootStrategy
+from faust.sensors.prometheus import setup_prometheus_sensors
+from faust.serializers.schemas import Schema
+from faust.web import Request, Response, View
+from mode import Service
+from mode.supervisors import CrashingSupervisor
+
+from pipeline.capture.table import TableCapture
+from pipeline.delivery.stream import StreamDelivery
+from pipeline.delivery.topology import TopologyRunner
+from pipeline.worker.consumer import Parcel, topic_of
+
+COMMIT_SECONDS_MIN = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one process does: captures, a delivery, or both; `delivery` is None for a capture alone."""
+
+    stream: str
+    captures: Sequence[TableCapture]
+    delivery: StreamDelivery | None
+    topologies: Mapping[str, TopologyRunner]
+    step_seconds: float
+    checkpoint_seconds: float
+    drain_seconds: float
+    web_host: str
+    web_port: int
+    health: Callable[[], Mapping[str, Any]]
+    """Returns at least `healthy`; the page answers 503 when it is False."""
+    status: Callable[[], Mapping[str, Any]]
+
+
+class PassThrough(Schema):
+    """Hands a message's value to the agent as it is: it was decoded once, by the core."""
+
+    async def decode(self, app: Any, message: Any, *, propagate: bool = False) -> Any:
+        """Return an event whose value is the message's."""
+        return app.Event(app, key=None, value=message.value, headers=None, message=message)
+
+
+class Boot(BootStrategy):
+    """Starts no consumer, agents and conductor in a process that only captures."""
+
+    def server(self) -> Any:
+        """Return the services of this process."""
+        if self.app.delivery is None:
+            return self._chain(self.sensors(), self.web_server())
+        return super().server()
+
+
+class FanoutApp(faust.App):
+    """A Faust app over `Work`. Faust's tables, replies and transactions need Kafka and are not offered."""
+
+    BootStrategy = Boot
+
+    def __init__(self, work: Work, **options: Any) -> None:
+        self.work = work
+        self.delivery = work.delivery
+        self.stream_name = work.stream
+        self.step_seconds = work.step_seconds
+        super().__init__(
+            "fanout",
+            broker=f"kinesis://{work.stream}",
+            store="memory://",
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            processing_guarantee="at_least_once",
+            stream_wait_empty=False,  # Faust's own wait has no end; `drain` has
+            broker_commit_interval=max(work.checkpoint_seconds, COMMIT_SECONDS_MIN),
+            agent_supervisor=CrashingSupervisor,  # an agent that dies is our defect: stop, never go on with the next
+            web_enabled=work.web_port > 0,
+            web_host=work.web_host,
+            web_bind=work.web_host,
+            web_port=work.web_port or 1,
+            web_router_enabled=False,
+            web_tables_enabled=False,
+            web_metrics_enabled=False,
+            worker_redirect_stdouts=False,
+            **options,
+        )
+
+    async def on_stop(self) -> None:
+        """Drain before anything is taken down: agents and consumer still run while this waits."""
+        if self.delivery is not None:
+            await self.consumer.drain(self.work.drain_seconds)
+        for runner in self.work.topologies.values():
+            await runner.close()
+        await super().on_stop()
+
+
+class CaptureService(Service):
+    """One table's capture as a service of the app."""
+
+    def __init__(self, capture: TableCapture, step_seconds: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._capture = capture
+        self._step_seconds = step_seconds
+
+    @Service.task
+    async def _run(self) -> None:
+        await self._capture.run(self._step_seconds)
+
+    async def on_stop(self) -> None:
+        """Give the leases back."""
+        await self._capture.drain()
+
+
+def create_app(work: Work) -> FanoutApp:
+    """Return the app of a process."""
+    app = FanoutApp(work)
+    setup_prometheus_sensors(app, pattern="/metrics", name_prefix="fanout_worker")
+    for runner in work.topologies.values():
+        _add_agent(app, runner)
+    _add_pages(app)
+    return app
+
+
+def capture_services(work: Work) -> list[CaptureService]:
+    """Return a service for each table captured in this process."""
+    return [CaptureService(capture, work.step_seconds) for capture in work.captures]
+
+
+def _add_agent(app: FanoutApp, runner: TopologyRunner) -> None:
+    """Give a topology its agent: one actor a shard, so that shards wait for each other no more than topologies do."""
+    topic = app.topic(topic_of(app.stream_name, runner.name), schema=PassThrough())
+
+    async def deliver(stream: Any) -> None:
+        manual = stream.noack()  # Faust's own acknowledgement comes even when the agent has failed
+        async for event in manual.events():
+            parcel: Parcel = event.value
+            report = parcel.delivery.followers[parcel.topology].cursor.report
+            await runner.deliver(parcel.batch, report)
+            await manual.ack(event)
+
+    deliver.__name__ = runner.name
+    app.agent(topic, name=runner.name, isolated_partitions=True)(deliver)
+
+
+def _add_pages(app: FanoutApp) -> None:
+    @app.page("/health")
+    async def health(view: View, _request: Request) -> Response:
+        state = app.work.health()
+        return view.json(state, status=200 if state["healthy"] else 503)
+
+    @app.page("/status")
+    async def status(view: View, _request: Request) -> Response:
+        return view.json(app.work.status())

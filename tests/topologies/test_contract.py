@@ -1,0 +1,131 @@
+"""Every topology that ships passes the contract."""
+
+from pathlib import PurePosixPath
+from typing import ClassVar
+
+import orjson
+
+from pipeline.model.change import Change
+from pipeline.plugin import Sink
+from pipeline.testing.contract import Found, Kept, SinkContract, Stores, StoresContext
+from pipeline.testing.stores import TABLES
+from pipeline.wire import chain, segment
+from pipeline.wire.json import change_to_json
+from pipeline.wire.packed import sha256
+from topologies import archive, audit, folder, replica
+
+
+def images(stores: Stores) -> dict[tuple[str, bytes], bytes]:
+    """Return all items of the replica's region."""
+    tables = stores.items("eu-west-1").content
+    return {(table, keys): image for table, items in tables.items() for keys, image in items.items()}
+
+
+class TestFolder(SinkContract):
+    """The folder topology."""
+
+    def make_sink(self, context: StoresContext) -> Sink:
+        """Make it."""
+        return folder.topology.sink(folder.Settings("out"), context)
+
+    async def read_back(self, stores: Stores) -> Found:
+        """Read what is stored."""
+        files = sorted(stores.objects("", "out").content.items())
+        return [Kept(p.parent.name, int(p.stem), data) for p, data in ((PurePosixPath(n), d) for n, d in files)]
+
+    def content_of(self, change: Change) -> object:
+        """Say what is stored of a change."""
+        return change_to_json(change)
+
+
+class TestArchive(SinkContract):
+    """The archive topology."""
+
+    compression: ClassVar[str] = "zstd"
+
+    def make_sink(self, context: StoresContext) -> Sink:
+        """Make it."""
+        return archive.topology.sink(archive.Settings("archive", compression=self.compression), context)
+
+    async def read_back(self, stores: Stores) -> Found:
+        """Read what is stored."""
+        found = []
+        for name, data in sorted(stores.objects("archive").content.items()):
+            stored = segment.decode(name, data).batch
+            found += [Kept(stored.shard, position, change) for position, change in stored]
+        return found
+
+    def content_of(self, change: Change) -> object:
+        """Say what is stored of a change."""
+        return change
+
+
+class TestArchiveInGzip(TestArchive):
+    """The archive topology with its other compression."""
+
+    compression = "gzip"
+
+
+class TestAudit(SinkContract):
+    """The audit topology."""
+
+    def make_sink(self, context: StoresContext) -> Sink:
+        """Make it."""
+        return audit.topology.sink(audit.Settings("audit"), context)
+
+    async def read_back(self, stores: Stores) -> Found:
+        """Read what is stored."""
+        found = []
+        for name, data in sorted(stores.objects("audit").content.items()):
+            block = chain.decode(name, data)
+            assert not list(chain.breaks(block))
+            for entry in map(orjson.loads, block.lines[1:]):
+                content = (entry["sequence"], entry["kind"], entry["keys"], entry["after"])
+                found.append(Kept(block.header.shard, entry["position"], content))
+        return found
+
+    def content_of(self, change: Change) -> object:
+        """Say what is stored of a change."""
+        digest = None if change.after is None else sha256(change.after)
+        return str(change.sequence), change.kind.value, orjson.loads(change.keys), digest
+
+
+class TestExactReplica(SinkContract):
+    """The replica topology in its default mode."""
+
+    mode: ClassVar[str] = "exact"
+
+    def make_stores(self) -> Stores:
+        """Add the table of position rows."""
+        return Stores({**TABLES, "fanout-sink-positions": ("row",)})
+
+    def make_sink(self, context: StoresContext) -> Sink:
+        """Make it."""
+        return replica.topology.sink(replica.Settings("eu-west-1", mode=self.mode), context)
+
+    async def read_back(self, stores: Stores) -> Found:
+        """Read what is stored."""
+        return images(stores)
+
+
+class TestEconomyReplica(TestExactReplica):
+    """The replica topology in its cheapest mode, which only promises to converge."""
+
+    mode = "economy"
+    may_regress = True
+
+
+class TestGuardedReplica(TestExactReplica):
+    """The replica topology with versions; its attributes and tombstones are not part of an item."""
+
+    mode = "guarded"
+
+    async def read_back(self, stores: Stores) -> Found:
+        """Read what is stored."""
+        found = {}
+        for item, image in images(stores).items():
+            content = orjson.loads(image)
+            del content[replica.VERSION]
+            if replica.DELETED not in content:
+                found[item] = orjson.dumps(content)
+        return found

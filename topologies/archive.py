@@ -1,0 +1,49 @@
+"""Every change, both images, in immutable S3 objects: what restore, history and export read."""
+
+from dataclasses import dataclass
+
+from pipeline.plugin import Batch, Context, Misconfigured, RangeLog, Sink, Topology, segment
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The keys of `[topologies.archive]`."""
+
+    bucket: str
+    """Bucket of the archive; it must exist."""
+    prefix: str = ""
+    """What the names of all objects start with, for example `orders/`."""
+    region: str = ""
+    """Region of the bucket, when it is not the pipeline's."""
+    compression: str = "zstd"
+    """`zstd` or `gzip`; may be changed at any time."""
+
+
+class Archive(Sink):
+    """Appends batches as segments, `segments/<stream>/<shard>/<first>.segment`, each naming the one before."""
+
+    def __init__(self, settings: Settings, context: Context) -> None:
+        self._compression = settings.compression
+        self._log = RangeLog(
+            context.objects(settings.bucket, settings.prefix, region=settings.region),
+            segment.SegmentForm(settings.compression),
+        )
+
+    async def open(self) -> None:
+        """Refuse a compression that is not known."""
+        if self._compression not in segment.COMPRESSIONS:
+            raise Misconfigured(f"compression {self._compression!r} is unknown", hint="use zstd or gzip")
+
+    async def write(self, batch: Batch) -> None:
+        """Store the range, or find it stored."""
+        await self._log.append(batch)
+
+
+topology = Topology(
+    "archive",
+    Settings,
+    Archive,
+    batch_changes_max=8_000,
+    batch_bytes_max=16 * 1024 * 1024,
+    linger_seconds=5.0,
+)

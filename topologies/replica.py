@@ -1,0 +1,248 @@
+"""A copy of every source table in tables of one region, kept in one of three ways; the mode decides cost and promise.
+
+`exact`    transactions that move a position row together with the items: once, fenced against an old owner, clean items
+`guarded`  each item carries the version of its last change: never older, one attribute more, deletes leave a tombstone
+`economy`  plain batches: converges; an old owner that still writes may leave a stale item, which `verify` finds
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from pipeline.plugin import (
+    Batch,
+    Change,
+    Context,
+    Corrupt,
+    ItemStore,
+    ItemWrite,
+    Misconfigured,
+    Rejected,
+    RetryLater,
+    Sink,
+    Topology,
+)
+
+MODES = ("exact", "guarded", "economy")
+TRANSACTION_ITEMS_MAX = 99
+"""DynamoDB takes 100 actions; the position row is one."""
+TRANSACTION_BYTES_MAX = 3_500_000
+"""DynamoDB takes 4 MB; JSON is never shorter than what it counts, and keys and names of tables come on top."""
+BATCH_ITEMS_MAX = 25
+PARALLEL_MAX = 32
+"""How many conditional puts, all of different items, are on the way at once in mode guarded."""
+TOMBSTONE_SECONDS = 7 * 24 * 3600
+"""How long a delete is remembered in mode guarded: longer than changes stay readable in the streams by default."""
+
+VERSION = "fanout_version"
+DELETED = "fanout_deleted"
+EXPIRES = "fanout_expires"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The keys of `[topologies.replica]`."""
+
+    region: str
+    """Region of the replica."""
+    table: str = ""
+    """Name of the replica of the one source table; empty: replicas are named like their sources."""
+    mode: str = "exact"
+    """`exact`, `guarded` or `economy`."""
+    positions_table: str = "fanout-positions"
+    """Table of the position rows of mode exact, in the region; replicas may share it."""
+
+
+class Replica(Sink):
+    """Applies the last change of every item of a batch, in the way the mode says."""
+
+    def __init__(self, settings: Settings, context: Context) -> None:
+        self._settings = settings
+        self._context = context
+        self._items = context.items(settings.region)
+        self._targets = {source: settings.table or source for source in context.tables}
+        self._exact = Exact(self._items, self._targets, settings.positions_table, context.name)
+
+    async def open(self) -> None:
+        """Refuse settings that cannot work, a replica that is its own source, and tables that do not fit together."""
+        if self._settings.mode not in MODES:
+            raise Misconfigured(f"mode {self._settings.mode!r} is unknown", hint=f"use one of {', '.join(MODES)}")
+        if self._settings.table and len(self._targets) > 1:
+            raise Misconfigured(
+                f"table {self._settings.table} cannot replicate {len(self._targets)} source tables",
+                hint="leave `table` empty, or give each source table a topology of its own",
+            )
+        for source, region in self._context.tables.items():
+            await self._check(source, region)
+        if self._settings.mode == "exact":
+            await self._items.key_names(self._exact.positions_table)
+
+    async def write(self, batch: Batch) -> None:
+        """Apply a batch. Rejected names the last change of an item that can never be stored."""
+        match self._settings.mode:
+            case "exact":
+                await self._exact.write(batch)
+            case "guarded":
+                await write_guarded(self._items, last_changes(batch), self._targets)
+            case _:
+                await write_economy(self._items, last_changes(batch), self._targets)
+
+    async def _check(self, source: str, region: str) -> None:
+        target = self._targets[source]
+        if (source, region) == (target, self._settings.region):
+            raise Misconfigured(
+                f"table {source} would be its own replica", hint="set `region` or `table` of this topology"
+            )
+        theirs = await self._context.items(region).key_names(source)
+        ours = await self._items.key_names(target)
+        if theirs != ours:
+            raise Misconfigured(
+                f"table {target} has keys {ours}, its source {source} has {theirs}",
+                hint="create the replica with the key schema of its source",
+            )
+
+
+class Exact:
+    """Transactions that hold up to 99 items and move the shard's position row: all of it once, or not at all.
+
+    The row, `<topology>/<stream>/<shard>`, tells up to which position the replica has the shard's changes. A worker
+    that lost the shard finds the row moved, by its successor, and writes nothing.
+    """
+
+    def __init__(self, items: ItemStore, targets: Mapping[str, str], positions_table: str, name: str) -> None:
+        self.positions_table = positions_table
+        self._items = items
+        self._targets = targets
+        self._name = name
+        self._at: dict[str, int] = {}
+        """Where each shard's row was when last seen; a wrong guess costs one refused transaction."""
+
+    async def write(self, batch: Batch) -> None:
+        """Apply what of the batch lies above the row. Raises Corrupt when the row is below the batch."""
+        row = f"{self._name}/{batch.stream}/{batch.shard}"
+        at = self._at.get(batch.shard, -1)
+        if at < batch.first - 1:
+            at = await self._read(row, batch)
+        while (rest := batch.after(at)) is not None:
+            at = await self._apply(cut(rest), row, at, batch)
+            self._at[batch.shard] = at
+
+    async def _apply(self, part: Batch, row: str, at: int, batch: Batch) -> int:
+        """Apply one transaction's worth; return where the row is now, which is above `at`."""
+        last = last_changes(part)
+        writes = [put_or_delete(change, self._targets) for _, change in last]
+        try:
+            moved = await self._items.transact(writes, self.positions_table, row, at, part.last)
+        except Rejected as error:
+            raise by_position(error, last) from error
+        if moved:
+            return part.last
+        now = await self._read(row, batch)
+        if now == at:
+            raise RetryLater(f"position row {row} was busy")
+        return now
+
+    async def _read(self, row: str, batch: Batch) -> int:
+        at = await self._items.position(self.positions_table, row)
+        if at < batch.first - 1:
+            raise Corrupt(
+                f"position row {row} of table {self.positions_table} is at {at}, the batch starts at {batch.first}",
+                hint="was the positions table emptied or restored? Bootstrap the replica again.",
+            )
+        return at
+
+
+async def write_guarded(items: ItemStore, last: "Last", targets: Mapping[str, str]) -> None:
+    """Put each item unless the stored one is newer; deletes become tombstones that expire."""
+    refused = {position: f"has an attribute {VERSION}" for position, change in last if is_versioned(change)}
+    for some in in_groups((each for each in last if each[0] not in refused), PARALLEL_MAX):
+        puts = (items.put_newer(guarded(change, targets), VERSION, version_of(change)) for _, change in some)
+        outcomes = await asyncio.gather(*puts, return_exceptions=True)
+        for (position, _), outcome in zip(some, outcomes, strict=True):
+            if isinstance(outcome, Rejected):
+                refused[position] = next(iter(outcome.positions.values()))
+            elif isinstance(outcome, BaseException):
+                raise outcome
+    if refused:
+        raise Rejected(refused)
+
+
+async def write_economy(items: ItemStore, last: "Last", targets: Mapping[str, str]) -> None:
+    """Write plain batches; what a call left unprocessed goes first in the next."""
+    left = [put_or_delete(change, targets) for _, change in last]
+    at = {(write.table, write.keys): number for write, number in zip(left, last, strict=True)}
+    while left:
+        some, left = left[:BATCH_ITEMS_MAX], left[BATCH_ITEMS_MAX:]
+        try:
+            unprocessed = await items.write_batch(some)
+        except Rejected as error:
+            raise by_position(error, [at[write.table, write.keys] for write in some]) from error
+        if len(unprocessed) == len(some):
+            raise RetryLater("no item of a batch was accepted", hint="has the replica enough write capacity?")
+        left = [*unprocessed, *left]
+
+
+Last = list[tuple[int, Change]]
+"""Changes of different items with their positions."""
+
+
+def last_changes(batch: Batch) -> Last:
+    """Return the last change of every item of the batch, in order."""
+    last = {(change.table, change.keys): (position, change) for position, change in batch}
+    return sorted(last.values(), key=lambda numbered: numbered[0])
+
+
+def cut(batch: Batch) -> Batch:
+    """Return as much of the batch, from its start, as fits one transaction: at least one change."""
+    sizes: dict[tuple[str, bytes], int] = {}
+    total, until = 0, batch.first
+    for position, change in batch:
+        item, size = (change.table, change.keys), len(change.after or change.keys)
+        total += size - sizes.get(item, 0)
+        sizes[item] = size
+        if len(sizes) > 1 and (len(sizes) > TRANSACTION_ITEMS_MAX or total > TRANSACTION_BYTES_MAX):
+            return batch.upto(until)
+        until = position
+    return batch
+
+
+def put_or_delete(change: Change, targets: Mapping[str, str]) -> ItemWrite:
+    """Return the write that brings a change to the replica."""
+    return ItemWrite(targets[change.table], change.keys, change.after)
+
+
+def version_of(change: Change) -> str:
+    """Return the text that grows with every change of an item."""
+    return f"{change.epoch}/{change.sequence:040d}"
+
+
+def guarded(change: Change, targets: Mapping[str, str]) -> ItemWrite:
+    """Return the put of an item with its version, or of the tombstone of a removed one."""
+    image = change.keys if change.after is None else change.after
+    extra = b',"%b":{"S":"%b"}' % (VERSION.encode(), version_of(change).encode())
+    if change.after is None:
+        expires = change.time_ms // 1000 + TOMBSTONE_SECONDS
+        extra += b',"%b":{"BOOL":true},"%b":{"N":"%d"}' % (DELETED.encode(), EXPIRES.encode(), expires)
+    return ItemWrite(targets[change.table], change.keys, image.rstrip()[:-1] + extra + b"}")
+
+
+def is_versioned(change: Change) -> bool:
+    """Return True when the source item has our attribute already: the source is itself a guarded replica."""
+    return VERSION.encode() in (change.after or b"") and VERSION in orjson.loads(change.after or b"{}")
+
+
+def by_position(error: Rejected, written: Last) -> Rejected:
+    """Return an error that names positions for one that names places in a list of writes."""
+    return Rejected({written[index][0]: reason for index, reason in error.positions.items()}, hint=error.hint)
+
+
+def in_groups(last: Iterable[tuple[int, Change]], size: int) -> Iterator[Last]:
+    """Yield lists of up to `size` changes."""
+    items = list(last)
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+topology = Topology("replica", Settings, Replica)
