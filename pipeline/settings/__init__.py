@@ -2,8 +2,8 @@
 
 from pipeline.settings.declaration import Aws, ConfiguredTopology, Log, Settings, Source, State, Stream, Worker
 from pipeline.settings.endpoints import check_endpoint
-from pipeline.settings.load import load, settle
-from pipeline.settings.names import TablePlace
+from pipeline.settings.load import load, load_worker, settle
+from pipeline.settings.names import TablePlace, table_place
 from pipeline.settings.rules import check_topologies
 
 __all__ = [
@@ -19,5 +19,7 @@ __all__ = [
     "check_endpoint",
     "check_topologies",
     "load",
+    "load_worker",
     "settle",
+    "table_place",
 ]

@@ -18,6 +18,7 @@ from pipeline.settings.declaration import (
     State,
     Stream,
     TopologySection,
+    Worker,
 )
 from pipeline.settings.endpoints import check_endpoints
 from pipeline.settings.environment import overlay
@@ -39,10 +40,26 @@ def load(file: Path | None, environ: Mapping[str, str] = os.environ, folder: Pat
     come from the environment. Raises Misconfigured, naming the setting, why, and what to write instead.
     """
     folder = folder or Path.cwd()
+    sections = _sections(file, folder)
+    try:
+        return settle(sections, environ, folder)
+    except Misconfigured as error:
+        if sections or file:
+            raise
+        hint = f"{error.hint}; there is no {DEFAULT_FILE} here, name one with -c"
+        raise Misconfigured(error.reason, hint=hint) from error
+
+
+def load_worker(file: Path | None, environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Worker:
+    """Return the worker's section alone, to ask a running process: no topology is loaded, no rule applied."""
+    given = {"worker": _sections(file, folder or Path.cwd()).get("worker", {})}
+    ours = {variable: text for variable, text in environ.items() if variable.startswith("FANOUT_WORKER_")}
+    return build(Worker, overlay(given, ours)["worker"], "worker")
+
+
+def _sections(file: Path | None, folder: Path) -> dict[str, Any]:
     default = folder / DEFAULT_FILE
-    if file is None and not default.exists():
-        return settle({}, environ, folder)
-    return settle(read_file(file or default), environ, folder)
+    return {} if file is None and not default.exists() else read_file(file or default)
 
 
 def read_file(file: Path) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""The command `fanout`: its group, and the one place where errors become words and exit codes."""
+
+from collections.abc import Sequence
+
+import click
+
+from pipeline.cli.audit import audit
+from pipeline.cli.capture import capture
+from pipeline.cli.check import check
+from pipeline.cli.demo import demo
+from pipeline.cli.failures import DONE, INTERRUPTED, tell
+from pipeline.cli.health import health
+from pipeline.cli.invocation import Invocation, shared_options
+from pipeline.cli.reference import reference
+from pipeline.cli.replicate import replicate
+from pipeline.cli.run import run
+from pipeline.cli.setup import setup
+from pipeline.cli.status import status
+from pipeline.cli.version import version
+from pipeline.cli.worker import worker
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fanout", message="%(prog)s %(version)s")
+@shared_options
+def fanout() -> None:
+    """Every change of a DynamoDB table, in order, to a replica, an archive, an audit log and any sink of yours."""
+
+
+for command in (run, capture, worker, check, setup, replicate, status, health, audit, demo, version, reference):
+    fanout.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code; no error leaves here as a traceback unless --debug asks for it."""
+    shared = Invocation()
+    try:
+        code = fanout.main(arguments, prog_name="fanout", standalone_mode=False, obj=shared)
+    except click.Abort:
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 # the last line of defence: whatever it is, it is told in one line
+        return tell(error, debug=shared.debug)
+    return code if isinstance(code, int) else DONE

@@ -1,0 +1,29 @@
+"""`fanout replicate`: a replica of one table, without a configuration file."""
+
+import click
+
+from pipeline.cli.failures import DONE
+from pipeline.cli.invocation import invocation, shared_options
+from pipeline.cli.setup import create
+from pipeline.settings import table_place
+
+
+@click.command()
+@click.argument("source")
+@click.argument("destination")
+@click.option("--yes", is_flag=True, help="Create what is missing without asking.")
+@shared_options
+def replicate(source: str, destination: str, *, yes: bool) -> int:
+    """Replicate one table: SOURCE and DESTINATION are region/table or ARNs.
+
+    Creates what is missing, then captures and delivers until SIGTERM or Ctrl-C:
+
+        fanout replicate us-east-1/orders eu-west-1/orders
+    """
+    from pipeline.wiring import replicate as wired
+    from pipeline.wiring import service
+
+    settings = wired.plan(table_place(source, "SOURCE"), table_place(destination, "DESTINATION"))
+    invocation().log(settings.log.level, settings.log.format)
+    code = create(settings, yes=yes, dry_run=False)
+    return service.run(settings, capture=True, worker=True) if code == DONE else code
