@@ -138,7 +138,8 @@ class ShardCapture:
         saved = self._slot.saved
         position = saved.position + len(changes)
         sequence = changes[-1].sequence if changes else saved.sequence
-        checkpoint = Checkpoint(sequence, position, position, {}, closed)
+        time_ms = changes[-1].time_ms if changes else saved.time_ms
+        checkpoint = Checkpoint(sequence, position, position, {}, closed, time_ms)
         await persist(lambda: self._slot.save(checkpoint), self._clock, self._chance, retried=self._retried)
 
     def _retried(self, error: RetryLater, attempt: int) -> None:

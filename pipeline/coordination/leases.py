@@ -71,7 +71,7 @@ class Leases:
 
     def key(self, shard: str) -> str:
         """Return the row key of a shard's lease."""
-        return f"{self._group}:{shard}"
+        return lease_key(self._group, shard)
 
     async def _rows(self, shards: Collection[str]) -> dict[str, StateRow]:
         rows = await self._store.read([self.key(shard) for shard in shards])
@@ -122,6 +122,11 @@ class Leases:
         for shard, held in list(self.held.items()):
             if now - held.renewed_at >= self._lease_seconds:
                 del self.held[shard]
+
+
+def lease_key(group: str, shard: str) -> str:
+    """Return the key of a lease row: `<group>:<shard>`, KCL's form for many streams in one table."""
+    return f"{group}:{shard}"
 
 
 def _lease(shard: str, row: StateRow) -> Lease:

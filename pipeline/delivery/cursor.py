@@ -35,7 +35,6 @@ class _Inflight:
     last: int
     after: Checkpoint
     count: int
-    time_ms: int
 
 
 class Cursor:
@@ -70,6 +69,7 @@ class Cursor:
         self._position = checkpoint.position
         self._delivered = checkpoint.delivered
         self._closed = checkpoint.ended
+        self._time_ms = checkpoint.time_ms
         self.settled = checkpoint
 
     @property
@@ -133,7 +133,7 @@ class Cursor:
         assert head.last == batch.last, "batches settle in order"
         self.settled = head.after
         self.report.changes += head.count
-        self.report.last_change_ms = max(self.report.last_change_ms, head.time_ms)
+        self.report.last_change_ms = head.after.time_ms
         self._end_if_done()
 
     def _full(self) -> bool:
@@ -162,12 +162,13 @@ class Cursor:
         handed = bool(changes) or self._position - self._delivered >= SPAN_POSITIONS_MAX
         if handed:
             self._delivered = self._position
-        after = Checkpoint(record.sequence, self._position, self._delivered, self._seen.snapshot(record.arrival_ms))
+        self._time_ms = max(self._time_ms, record.changes[-1].time_ms)
+        seen = self._seen.snapshot(record.arrival_ms)
+        after = Checkpoint(record.sequence, self._position, self._delivered, seen, time_ms=self._time_ms)
         if not handed:
             self._advance(after)
             return None
-        time_ms = changes[-1].time_ms if changes else 0
-        self._inflight.append(_Inflight(self._position, after, len(changes), time_ms))
+        self._inflight.append(_Inflight(self._position, after, len(changes)))
         return Batch(self._stream, self._shard, first, self._position, tuple(changes), tuple(positions))
 
     def _accept(self, record: Record, changes: list[Change], positions: list[int]) -> None:

@@ -18,6 +18,8 @@ class Checkpoint:
     delivered: int = 0
     seen: Mapping[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     ended: bool = False
+    time_ms: int = 0
+    """Creation time of the last settled change; 0 before the first."""
 
 
 SEEN_KEPT_MS = 48 * 3600 * 1000

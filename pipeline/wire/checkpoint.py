@@ -31,6 +31,7 @@ def to_fields(checkpoint: Checkpoint) -> dict[str, FieldValue]:
         "sequence": sequence_text,
         "position": checkpoint.position,
         "delivered": checkpoint.delivered,
+        "timeMs": checkpoint.time_ms,
         "seen": _compressor.compress(msgspec.msgpack.encode(seen)),
     }
 
@@ -57,4 +58,6 @@ def from_fields(fields: Mapping[str, FieldValue], where: str) -> Checkpoint:
     except (zstandard.ZstdError, msgspec.DecodeError, ValueError) as error:
         msg = f"the checkpoint {where} cannot be decoded"
         raise Corrupt(msg, hint="was the row edited by hand?") from error
-    return Checkpoint(number, position, delivered, flat, fields.get("checkpoint") == _SHARD_END)
+    time_ms = fields.get("timeMs", 0)
+    assert isinstance(time_ms, int)
+    return Checkpoint(number, position, delivered, flat, fields.get("checkpoint") == _SHARD_END, time_ms)

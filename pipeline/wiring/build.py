@@ -18,7 +18,7 @@ from pipeline.capture.shard import ShardCapture
 from pipeline.capture.table import TableCapture
 from pipeline.coordination.checkpoints import CheckpointSlot
 from pipeline.coordination.crew import Crew
-from pipeline.coordination.leases import Leases
+from pipeline.coordination.leases import Leases, lease_key
 from pipeline.delivery.cursor import Appetite, Cursor
 from pipeline.delivery.shard import Follower, ShardDelivery
 from pipeline.delivery.stream import StreamDelivery
@@ -60,25 +60,30 @@ def parts_of(settings: Settings, aws: Aws) -> Parts:
 def capture_of(parts: Parts, table: TableDescription) -> TableCapture:
     """Return the capture of one table's present stream."""
     settings = parts.settings
-    stream = DynamoDBTableStream(
+    stream = stream_of(parts, table)
+    packing = Packing(
+        WireForm(settings.stream.wire), settings.stream.lanes, settings.stream.record_bytes_max, table.region
+    )
+    packer = Packer(packing, parts.claims)
+    leases = _leases(parts, group_of_table(table))
+
+    def build(shard: str) -> ShardCapture:
+        slot = _slot(parts, group_of_table(table), shard, CAPTURE)
+        return ShardCapture(stream, parts.log, packer, slot, parts.clock, parts.chance, shard)
+
+    crew = Crew(leases, parts.clock, parts.chance, settings.worker.lease_seconds, build)
+    return TableCapture(stream, parts.store, leases, crew, parts.clock)
+
+
+def stream_of(parts: Parts, table: TableDescription) -> DynamoDBTableStream:
+    """Return a table's present stream."""
+    return DynamoDBTableStream(
         parts.aws.streams(table.region),
         table=table.name,
         arn=table.stream_arn,
         epoch=table.stream_label,
         hash_attribute=table.keys[0].name,
     )
-    packing = Packing(
-        WireForm(settings.stream.wire), settings.stream.lanes, settings.stream.record_bytes_max, table.region
-    )
-    packer = Packer(packing, parts.claims)
-    leases = _leases(parts, f"{table.name}/{table.stream_label}")
-
-    def build(shard: str) -> ShardCapture:
-        slot = _slot(parts, leases, shard, CAPTURE)
-        return ShardCapture(stream, parts.log, packer, slot, parts.clock, parts.chance, shard)
-
-    crew = Crew(leases, parts.clock, parts.chance, settings.worker.lease_seconds, build)
-    return TableCapture(stream, parts.store, leases, crew, parts.clock)
 
 
 def topologies_of(parts: Parts) -> dict[str, TopologyRunner]:
@@ -95,7 +100,7 @@ def delivery_of(parts: Parts, topologies: dict[str, TopologyRunner]) -> StreamDe
         followers = {
             name: Follower(
                 Cursor(parts.log.name, shard, runner.appetite, Report(moved_at=parts.clock.monotonic())),
-                _slot(parts, leases, shard, name),
+                _slot(parts, parts.log.name, shard, name),
             )
             for name, runner in topologies.items()
         }
@@ -107,7 +112,7 @@ def delivery_of(parts: Parts, topologies: dict[str, TopologyRunner]) -> StreamDe
             parts.chance,
             delivery.known[shard],
             followers,
-            partial(checkpoint_key, leases),
+            partial(checkpoint_key, parts.log.name),
             ring_bytes_max=worker.ring_bytes_max,
             checkpoint_seconds=worker.checkpoint_seconds,
         )
@@ -117,9 +122,14 @@ def delivery_of(parts: Parts, topologies: dict[str, TopologyRunner]) -> StreamDe
     return delivery
 
 
-def checkpoint_key(leases: Leases, shard: str, name: str) -> str:
+def group_of_table(table: TableDescription) -> str:
+    """Return the group of the leases of a table's stream: another stream of the table has leases of its own."""
+    return f"{table.name}/{table.stream_label}"
+
+
+def checkpoint_key(group: str, shard: str, name: str) -> str:
     """Return the key of the checkpoint row of a topology (or the capture) on a shard."""
-    return f"{leases.key(shard)}@{name}"
+    return f"{lease_key(group, shard)}@{name}"
 
 
 def _leases(parts: Parts, group: str) -> Leases:
@@ -128,8 +138,8 @@ def _leases(parts: Parts, group: str) -> Leases:
     )
 
 
-def _slot(parts: Parts, leases: Leases, shard: str, name: str) -> CheckpointSlot:
-    return CheckpointSlot(parts.store, parts.clock, parts.chance, checkpoint_key(leases, shard, name), parts.owner)
+def _slot(parts: Parts, group: str, shard: str, name: str) -> CheckpointSlot:
+    return CheckpointSlot(parts.store, parts.clock, parts.chance, checkpoint_key(group, shard, name), parts.owner)
 
 
 def _runner(parts: Parts, configured: ConfiguredTopology) -> TopologyRunner:
@@ -146,6 +156,3 @@ def _runner(parts: Parts, configured: ConfiguredTopology) -> TopologyRunner:
 def _owner(settings: Settings) -> str:
     """Return this process's name in leases: never one that another process, or an earlier run of this one, had."""
     return f"{settings.worker.id or socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-__all__ = ["CAPTURE", "Parts", "capture_of", "checkpoint_key", "delivery_of", "parts_of", "topologies_of"]

@@ -15,7 +15,7 @@ from pipeline.worker.parcel import Parcel
 class Desk:
     """Between the agent and the sink.
 
-    Faust's own way to run shards side by side, `isolated_partitions`, takes the end of a shard for a crash of its actor;
+    Faust's own way to run shards side by side, `isolated_partitions`, takes a shard's end for a crash of its actor;
     so the agent has one actor, and the batches have a task each. A batch waits for the one before it on its shard.
     One that fails for a reason no topology gave is a defect of ours, and stops the process before any checkpoint.
     """

@@ -1,0 +1,16 @@
+"""`fanout check`: the look before the start, through the AWS adapters."""
+
+import asyncio
+
+from pipeline.aws.clock import SystemClock
+from pipeline.aws.inspector import AwsInspector
+from pipeline.aws.session import Aws
+from pipeline.settings import Settings, preflight
+from pipeline.settings.preflight import Finding
+
+
+def findings(settings: Settings) -> list[Finding]:
+    """Return what is wrong with the resources the configuration names; nothing is written."""
+    with Aws() as aws:
+        inspector = AwsInspector(aws, SystemClock(), settings.stream.region)
+        return asyncio.run(preflight.findings(settings, inspector))
