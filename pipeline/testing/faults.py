@@ -1,139 +1,65 @@
-"""Trouble on the way to a store: before or after the effect of any one of its calls."""
+"""Faults to order: the same in every fake."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
-from types import coroutine
-from typing import Literal, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
 
-from pipeline.model.errors import RetryLater
-from pipeline.ports import ItemStore, ItemWrite, ObjectStore
+from pipeline.model.errors import PipelineError
 
-T = TypeVar("T")
 When = Literal["before", "after"]
-Trouble = Callable[[], Awaitable[None]]
 
 
-class Killed(BaseException):
-    """The process died here; no `except Exception` sees it."""
-
-
-@coroutine
-def switch() -> Generator[None, None, None]:
-    """Let others run, as every call over a network does."""
-    yield
+@dataclass
+class _Planned:
+    call: str
+    when: When
+    error: PipelineError
+    skip: int
+    times: int
 
 
 class Faults:
-    """What one worker meets on its calls to stores: at call `at`, before or after its effect, `trouble` happens.
+    """What goes wrong in a fake, and when.
 
-    `calls` counts; `watch`, when set, is called after every effect. A worker that was killed makes no further call.
+    `before` raises instead of doing what was asked, `after` raises although it was done: a lost answer. `decide`, if
+    set, is asked at every other call, with the call's name and the moment, and may return an error: a seeded storm.
+    `pause`, if set, is awaited before and after every effect, so that tasks interleave.
     """
 
-    def __init__(self, at: int = 0, when: When = "before", trouble: Trouble | None = None) -> None:
-        self.calls = 0
-        self.watch: Trouble | None = None
-        self._at = at
-        self._when = when
-        self._trouble = trouble
-        self._dead = False
+    def __init__(self) -> None:
+        self.decide: Callable[[str, When], PipelineError | None] | None = None
+        self.pause: Callable[[], Awaitable[None]] | None = None
+        self.calls: dict[str, int] = {}
+        """How often each call was made, failed ones included."""
+        self._plan: list[_Planned] = []
 
-    async def around(self, effect: Callable[[], Awaitable[T]]) -> T:
-        """Make a call. A sink with a destination of its own wraps each call to it in this."""
-        self.calls += 1
-        mine = self.calls == self._at
-        await self._meet("before", mine=mine)
-        result = await effect()
-        if self.watch:
-            await self.watch()
-        await self._meet("after", mine=mine)
-        return result
+    def before(self, call: str, error: PipelineError, *, skip: int = 0, times: int = 1) -> None:
+        """Raise `error` in place of the effect of the next calls, after `skip` good ones."""
+        self._plan.append(_Planned(call, "before", error, skip, times))
 
-    async def _meet(self, when: When, *, mine: bool) -> None:
-        await switch()
-        if self._dead:
-            raise Killed
-        if mine and when == self._when and self._trouble:
-            try:
-                await self._trouble()
-            except Killed:
-                self._dead = True
-                raise
+    def after(self, call: str, error: PipelineError, *, skip: int = 0, times: int = 1) -> None:
+        """Raise `error` after the effect of the next calls, after `skip` good ones."""
+        self._plan.append(_Planned(call, "after", error, skip, times))
 
+    @asynccontextmanager
+    async def around(self, call: str) -> AsyncIterator[None]:
+        """Surround the effect of a call with what was ordered for it."""
+        self.calls[call] = self.calls.get(call, 0) + 1
+        await self._reach(call, "before")
+        yield
+        await self._reach(call, "after")
 
-async def kill() -> None:
-    """Die, as by kill -9."""
-    raise Killed
-
-
-async def refuse() -> None:
-    """Be too slow or too full: before the effect a refusal, after it a lost answer."""
-    raise RetryLater("the destination is slow", after_seconds=0.1)
-
-
-class FaultyObjects:
-    """An ObjectStore behind faults."""
-
-    def __init__(self, store: ObjectStore, faults: Faults) -> None:
-        self._store = store
-        self._faults = faults
-
-    async def create(self, name: str, data: bytes) -> bool:
-        """Pass on."""
-        return await self._faults.around(lambda: self._store.create(name, data))
-
-    async def replace(self, name: str, data: bytes) -> None:
-        """Pass on."""
-        await self._faults.around(lambda: self._store.replace(name, data))
-
-    async def read(self, name: str) -> bytes | None:
-        """Pass on."""
-        return await self._faults.around(lambda: self._store.read(name))
-
-    async def names(self, prefix: str, after: str = "") -> AsyncIterator[str]:
-        """Pass on; one listing is one call."""
-
-        async def listing() -> list[str]:
-            return [name async for name in self._store.names(prefix, after)]
-
-        for name in await self._faults.around(listing):
-            yield name
-
-    async def delete(self, name: str) -> None:
-        """Pass on."""
-        await self._faults.around(lambda: self._store.delete(name))
-
-
-class FaultyItems:
-    """An ItemStore behind faults."""
-
-    def __init__(self, store: ItemStore, faults: Faults) -> None:
-        self._store = store
-        self._faults = faults
-
-    async def key_names(self, table: str) -> tuple[str, ...]:
-        """Pass on."""
-        return await self._faults.around(lambda: self._store.key_names(table))
-
-    async def position(self, positions_table: str, row: str) -> int:
-        """Pass on."""
-        return await self._faults.around(lambda: self._store.position(positions_table, row))
-
-    async def transact(self, writes: Sequence[ItemWrite], positions_table: str, row: str, old: int, new: int) -> bool:
-        """Pass on."""
-        return await self._faults.around(lambda: self._store.transact(writes, positions_table, row, old, new))
-
-    async def put_newer(self, write: ItemWrite, attribute: str, version: str) -> bool:
-        """Pass on."""
-        return await self._faults.around(lambda: self._store.put_newer(write, attribute, version))
-
-    async def write_batch(self, writes: Sequence[ItemWrite]) -> tuple[ItemWrite, ...]:
-        """Pass on."""
-        return await self._faults.around(lambda: self._store.write_batch(writes))
-
-    async def scan(self, table: str) -> AsyncIterator[Mapping[str, object]]:
-        """Pass on; one scan is one call."""
-
-        async def items() -> list[Mapping[str, object]]:
-            return [item async for item in self._store.scan(table)]
-
-        for item in await self._faults.around(items):
-            yield item
+    async def _reach(self, call: str, when: When) -> None:
+        if self.pause is not None:
+            await self.pause()
+        for planned in self._plan:
+            if (planned.call, planned.when) == (call, when) and planned.times:
+                if planned.skip:
+                    planned.skip -= 1
+                    continue
+                planned.times -= 1
+                raise planned.error
+        error = self.decide(call, when) if self.decide is not None else None
+        if error is not None:
+            raise error

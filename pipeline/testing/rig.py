@@ -13,8 +13,8 @@ from pipeline.model.change import Batch, Change
 from pipeline.model.errors import RetryLater
 from pipeline.plugin import Sink
 from pipeline.testing.changes import batch, batches, history
-from pipeline.testing.faults import Faults, Trouble, When, refuse
-from pipeline.testing.stores import Stores, StoresContext
+from pipeline.testing.sink_faults import Faults, Trouble, When, refuse
+from pipeline.testing.sink_stores import Stores, StoresContext
 from pipeline.wire.diff import canonical_item
 
 CALLS_MAX = 200

@@ -1,69 +1,170 @@
-"""All stores a topology may use, in memory, and the Context through which one worker reaches them."""
+"""State rows, tables and objects in memory."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
-from pipeline.ports import Clock, ItemStore, ObjectStore
-from pipeline.testing.faults import Faults, FaultyItems, FaultyObjects
-from pipeline.testing.memory import MemoryClock, MemoryItems, MemoryObjects
+import orjson
 
-SOURCE_REGION = "us-east-1"
-TABLES: Mapping[str, tuple[str, ...]] = {"orders": ("id",), "lines": ("order", "line")}
-"""Source tables and their keys; every region has tables of these names."""
+from pipeline.aws.names import checked, checked_prefix
+from pipeline.model.errors import Misconfigured, Rejected
+from pipeline.ports import ItemWrite, StateRow
+from pipeline.testing.faults import Faults
+from pipeline.testing.table import FakeTable, Refused
 
-
-class Stores:
-    """What outlives a worker: buckets, folders, and tables of every region."""
-
-    def __init__(self, tables: Mapping[str, tuple[str, ...]] = TABLES) -> None:
-        self.tables = dict(tables)
-        self.folders: dict[str, MemoryObjects] = {}
-        self._regions: dict[str, MemoryItems] = {}
-
-    def objects(self, bucket: str, prefix: str = "") -> MemoryObjects:
-        """Return a bucket's objects under a prefix."""
-        return self.folders.setdefault(f"{bucket}/{prefix}", MemoryObjects())
-
-    def items(self, region: str) -> MemoryItems:
-        """Return a region's tables: those of the source, and what a test adds."""
-        return self._regions.setdefault(region, MemoryItems(self.tables))
-
-    def context(self, faults: Faults | None = None, name: str = "sink") -> "StoresContext":
-        """Return what one worker, with its faults, lends to a sink."""
-        return StoresContext(self, faults or Faults(), name)
+TRANSACT_WRITES_MAX = 99
+BATCH_WRITES_MAX = 25
 
 
-class StoresContext:
-    """A Context."""
+class FakeStateStore:
+    """A StateStore. Calls known to `faults`: read, write."""
 
-    def __init__(self, stores: Stores, faults: Faults, name: str) -> None:
-        self.stores = stores
-        self.faults = faults
-        self._name = name
-        self._clock = MemoryClock()
+    def __init__(self) -> None:
+        self.faults = Faults()
+        self.rows: dict[str, StateRow] = {}
 
-    @property
-    def name(self) -> str:
-        """Return the topology's name."""
-        return self._name
+    async def read(self, keys: Sequence[str]) -> dict[str, StateRow]:
+        """Return the rows that exist."""
+        async with self.faults.around("read"):
+            return {key: self.rows[key] for key in keys if key in self.rows}
 
-    @property
-    def tables(self) -> Mapping[str, str]:
-        """Return the source tables with their region."""
-        return dict.fromkeys(TABLES, SOURCE_REGION)
+    async def write(self, row: StateRow, expected: int | None) -> bool:
+        """Store the row if the stored version is `expected`."""
+        async with self.faults.around("write"):
+            assert all(value != frozenset() for value in row.fields.values()), "DynamoDB has no empty sets"
+            stored = self.rows.get(row.key)
+            if (None if stored is None else stored.version) != expected:
+                return False
+            self.rows[row.key] = row._replace(fields=dict(row.fields))
+            return True
 
-    @property
-    def clock(self) -> Clock:
-        """Return a clock in which time stands still."""
-        return self._clock
 
-    def objects(self, bucket: str, prefix: str = "", *, region: str = "") -> ObjectStore:  # noqa: ARG002 - a bucket's name is unique in all regions
-        """Return a bucket's objects under a prefix."""
-        return FaultyObjects(self.stores.objects(bucket, prefix), self.faults)
+class FakeItemStore:
+    """An ItemStore of FakeTables. Calls known to `faults`: position, transact, put_newer, write_batch, scan.
 
-    def folder(self, path: str) -> ObjectStore:
-        """Return a folder's files."""
-        return FaultyObjects(self.stores.objects("", path), self.faults)
+    `leave_unprocessed` is how many writes, from the end, the next batch leaves undone. `remembers_transactions` is
+    True as in DynamoDB's ten minutes: a transaction that comes again is answered True; afterwards it finds its row
+    moved.
+    """
 
-    def items(self, region: str) -> ItemStore:
-        """Return a region's tables."""
-        return FaultyItems(self.stores.items(region), self.faults)
+    def __init__(self, *tables: FakeTable) -> None:
+        self.faults = Faults()
+        self.tables = {table.name: table for table in tables}
+        self.positions: dict[tuple[str, str], int] = {}
+        self.leave_unprocessed = 0
+        self.remembers_transactions = True
+        self._done: set[tuple[Any, ...]] = set()
+
+    async def key_names(self, table: str) -> tuple[str, ...]:
+        """Return the names of the key attributes, hash first."""
+        return tuple(self._table(table).keys)
+
+    async def position(self, positions_table: str, row: str) -> int:
+        """Return the stored position of a row, 0 when there is none."""
+        async with self.faults.around("position"):
+            return self.positions.get((positions_table, row), 0)
+
+    async def transact(self, writes: Sequence[ItemWrite], positions_table: str, row: str, old: int, new: int) -> bool:
+        """Apply the writes and move the row, all or nothing; the same call again is answered as before."""
+        async with self.faults.around("transact"):
+            self._check(writes, TRANSACT_WRITES_MAX)
+            call = (*writes, positions_table, row, old, new)
+            if call in self._done and self.remembers_transactions:
+                return True
+            if self.positions.get((positions_table, row), 0) != old:
+                return False
+            self._apply(writes)
+            self.positions[positions_table, row] = new
+            self._done.add(call)
+            return True
+
+    async def put_newer(self, write: ItemWrite, attribute: str, version: str) -> bool:
+        """Put the item unless the stored one's attribute is not below `version`."""
+        async with self.faults.around("put_newer"):
+            assert write.item is not None
+            self._check([write], 1)
+            stored = self._table(write.table).items.get(write.keys)
+            held = orjson.loads(stored).get(attribute) if stored else None
+            if held is not None and not held.get("S", version) < version:
+                return False
+            self._apply([write])
+            return True
+
+    async def write_batch(self, writes: Sequence[ItemWrite]) -> tuple[ItemWrite, ...]:
+        """Write items without condition; return those left unprocessed."""
+        async with self.faults.around("write_batch"):
+            self._check(writes, BATCH_WRITES_MAX)
+            done = max(0, len(writes) - self.leave_unprocessed)
+            self.leave_unprocessed = 0
+            self._apply(writes[:done])
+            return tuple(writes[done:])
+
+    async def scan(self, table: str) -> AsyncIterator[Mapping[str, object]]:
+        """Yield every item there is when its turn comes."""
+        async with self.faults.around("scan"):
+            keys = sorted(self._table(table).items)
+        for key in keys:
+            item = self._table(table).items.get(key)
+            if item is not None:
+                yield orjson.loads(item)
+
+    def _table(self, name: str) -> FakeTable:
+        if name not in self.tables:
+            raise Misconfigured(f"there is no table {name}")
+        return self.tables[name]
+
+    def _check(self, writes: Sequence[ItemWrite], writes_max: int) -> None:
+        assert len(writes) <= writes_max
+        assert len({(w.table, w.keys) for w in writes}) == len(writes), "two writes of one item"
+        refused: dict[int, str] = {}
+        for index, write in enumerate(writes):
+            try:
+                self._table(write.table).keys_of(write.keys if write.item is None else write.item)
+            except Refused as error:
+                refused[index] = str(error)
+        if refused:
+            raise Rejected(refused)
+
+    def _apply(self, writes: Sequence[ItemWrite]) -> None:
+        for write in writes:
+            if write.item is None:
+                self._table(write.table).delete(write.keys)
+            else:
+                self._table(write.table).put(write.item)
+
+
+class FakeObjectStore:
+    """An ObjectStore. Calls known to `faults`: create, replace, read, names, delete."""
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+        self.objects: dict[str, bytes] = {}
+
+    async def create(self, name: str, data: bytes) -> bool:
+        """Store a new object; return False when the name is taken."""
+        async with self.faults.around("create"):
+            if checked(name) in self.objects:
+                return False
+            self.objects[name] = bytes(data)
+            return True
+
+    async def replace(self, name: str, data: bytes) -> None:
+        """Store an object, over an older one."""
+        async with self.faults.around("replace"):
+            self.objects[checked(name)] = bytes(data)
+
+    async def read(self, name: str) -> bytes | None:
+        """Return the object's bytes, None when there is none."""
+        async with self.faults.around("read"):
+            return self.objects.get(checked(name))
+
+    async def names(self, prefix: str, after: str = "") -> AsyncIterator[str]:
+        """Yield names in ascending order."""
+        async with self.faults.around("names"):
+            found = sorted(n for n in self.objects if n.startswith(checked_prefix(prefix)) and n > after)
+        for name in found:
+            yield name
+
+    async def delete(self, name: str) -> None:
+        """Remove an object; removing nothing is no error."""
+        async with self.faults.around("delete"):
+            self.objects.pop(checked(name), None)

@@ -8,7 +8,7 @@ import orjson
 from pipeline.model.change import Change
 from pipeline.plugin import Sink
 from pipeline.testing.contract import Found, Kept, SinkContract, Stores, StoresContext
-from pipeline.testing.stores import TABLES
+from pipeline.testing.sink_stores import TABLES
 from pipeline.wire import chain, segment
 from pipeline.wire.json import change_to_json
 from pipeline.wire.packed import sha256
