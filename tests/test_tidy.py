@@ -158,11 +158,13 @@ class TestRules:
         assert rules.large_files({"a.bin": rules.FILE_BYTES_MAX + 1})
 
     def test_topologies_without_contract(self) -> None:
-        """A test file is not enough: it needs a class derived from the contract."""
-        path = "tests/topologies/test_folder.py"
-        assert rules.topologies_without_contract(["folder"], {path: "class TestFolder(SinkContract): ...\n"}) == []
-        assert rules.topologies_without_contract(["folder"], {path: "class TestFolder: ...\n"})
-        assert rules.topologies_without_contract(["folder"], {})
+        """A test file is not enough: it needs a class derived from the contract that makes this topology's sink."""
+        path = "tests/topologies/test_sinks.py"
+        kept = "class TestFolder(SinkContract):\n    sink = folder.topology.sink\n"
+        assert rules.topologies_without_contract(["folder"], {path: kept}) == []
+        assert rules.topologies_without_contract(["folder"], {path: kept.replace("(SinkContract)", "")})
+        assert rules.topologies_without_contract(["audit"], {path: kept})
+        assert rules.topologies_without_contract(["folder"], {"tests/unit/test_sinks.py": kept})
 
     def test_changelog(self) -> None:
         """Order, headings, groups and empty groups are looked at."""

@@ -1,5 +1,6 @@
 """All shards of one table's stream, parents before children, shared with other workers by leases."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 
@@ -35,6 +36,8 @@ class TableCapture:
         self._clock = clock
         self._known: dict[str, Shard] = {}
         self._absent: dict[str, int] = {}
+        self._stepping = asyncio.Lock()
+        self._stopping = False
         self.problem = ""
         """Why the table cannot be captured now, for status and health; empty when it can."""
 
@@ -50,7 +53,7 @@ class TableCapture:
 
     async def run(self, step_seconds: float) -> None:
         """Step until cancelled; at once when a shard has ended."""
-        while True:
+        while not self._stopping:
             try:
                 await self.step()
                 self.problem = ""
@@ -62,6 +65,11 @@ class TableCapture:
 
     async def step(self) -> None:
         """Finish, discover, lease, start. Raises Gap, after all the rest is done, when a shard is gone unread."""
+        async with self._stepping:
+            if not self._stopping:
+                await self._step()
+
+    async def _step(self) -> None:
         await self._finish()
         await self._discover()
         family = sorted(set(self._known) | set(self._absent))
@@ -81,11 +89,13 @@ class TableCapture:
 
     async def drain(self) -> None:
         """Stop where we are and give the leases back. A put under way may come again: a repeat, not a loss."""
-        try:
-            await self._finish()
-        except PipelineError as error:
-            logger.warning("capture of table %s, while stopping: %s", self.table, error)
-        await self._crew.release_all()
+        self._stopping = True
+        async with self._stepping:
+            try:
+                await self._finish()
+            except PipelineError as error:
+                logger.warning("capture of table %s, while stopping: %s", self.table, error)
+            await self._crew.release_all()
 
     async def _finish(self) -> None:
         """Mark ended shards in their lease row, which lets their children start, and look for these children."""
@@ -105,7 +115,7 @@ class TableCapture:
 
     async def _pause(self, seconds: float) -> None:
         until = self._clock.monotonic() + seconds
-        while (left := until - self._clock.monotonic()) > 0:
+        while not self._stopping and (left := until - self._clock.monotonic()) > 0:
             if any(capture.ended for capture in self.captures.values()):
                 return
             await self._clock.sleep(min(POLL_SECONDS, left))

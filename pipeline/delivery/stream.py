@@ -1,5 +1,6 @@
 """All shards of the Kinesis data stream, shared with other workers by leases."""
 
+import asyncio
 import logging
 from collections.abc import Collection, Mapping
 
@@ -31,6 +32,8 @@ class StreamDelivery:
         self._crew = crew
         self._clock = clock
         self._topologies = frozenset(topologies)
+        self._stepping = asyncio.Lock()
+        self._stopping = False
         self.known: dict[str, Shard] = {}
         self.problem = ""
         """Why shards cannot be worked on now, for status and health; empty when they can."""
@@ -42,7 +45,7 @@ class StreamDelivery:
 
     async def run(self, step_seconds: float) -> None:
         """Step until cancelled; at once when a shard has ended."""
-        while True:
+        while not self._stopping:
             try:
                 await self.step()
                 self.problem = ""
@@ -53,23 +56,33 @@ class StreamDelivery:
 
     async def step(self) -> None:
         """Finish, discover, lease, start."""
+        async with self._stepping:
+            if not self._stopping:
+                await self._step()
+
+    async def _step(self) -> None:
         await self._finish()
         self.known = {shard.id: shard for shard in await self._log.shards()}
         await self._crew.step(list(self.known), lambda _, row: not self._is_finished(row))
 
     async def drain(self) -> None:
         """Save what is settled, stop, and give the leases back."""
-        for delivery in self.deliveries.values():
-            for topology in self._topologies:
-                try:
-                    await delivery.save(topology)
-                except PipelineError as error:
-                    logger.warning("checkpoint of %s on %s, while stopping: %s", topology, delivery.shard.id, error)
-        try:
-            await self._finish()
-        except PipelineError as error:
-            logger.warning("delivery of %s, while stopping: %s", self._log.name, error)
-        await self._crew.release_all()
+        self._stopping = True
+        async with self._stepping:
+            for delivery in self.deliveries.values():
+                await self._save(delivery)
+            try:
+                await self._finish()
+            except PipelineError as error:
+                logger.warning("delivery of %s, while stopping: %s", self._log.name, error)
+            await self._crew.release_all()
+
+    async def _save(self, delivery: ShardDelivery) -> None:
+        for topology in self._topologies:
+            try:
+                await delivery.save(topology)
+            except PipelineError as error:
+                logger.warning("checkpoint of %s on %s, while stopping: %s", topology, delivery.shard.id, error)
 
     async def _finish(self) -> None:
         """Mark shards that are ended for every topology in their lease row."""
@@ -91,7 +104,7 @@ class StreamDelivery:
 
     async def _pause(self, seconds: float) -> None:
         until = self._clock.monotonic() + seconds
-        while (left := until - self._clock.monotonic()) > 0:
+        while not self._stopping and (left := until - self._clock.monotonic()) > 0:
             if any(delivery.ended for delivery in self.deliveries.values()):
                 return
             await self._clock.sleep(min(POLL_SECONDS, left))

@@ -22,7 +22,7 @@ _compressor = zstandard.ZstdCompressor(level=3, write_content_size=True)
 def to_fields(checkpoint: Checkpoint) -> dict[str, FieldValue]:
     """Return a checkpoint as row fields; `checkpoint` is spelled as KCL does: digits, TRIM_HORIZON or SHARD_END."""
     seen: _SeenTable = {}
-    for (shard, lane), (sequence, arrival_ms) in checkpoint.seen.items():
+    for (shard, lane), (sequence, arrival_ms) in sorted(checkpoint.seen.items()):
         seen.setdefault(shard, {})[lane] = (str(sequence), arrival_ms)
     sequence_text = _TRIM_HORIZON if checkpoint.sequence is None else str(checkpoint.sequence)
     return {
@@ -31,7 +31,7 @@ def to_fields(checkpoint: Checkpoint) -> dict[str, FieldValue]:
         "sequence": sequence_text,
         "position": checkpoint.position,
         "delivered": checkpoint.delivered,
-        "seen": _compressor.compress(msgspec.msgpack.encode(seen, order="sorted")),
+        "seen": _compressor.compress(msgspec.msgpack.encode(seen)),
     }
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import faust
 from faust.app.base import BootStrategy
 from faust.sensors.prometheus import setup_prometheus_sensors
-from faust.serializers.schemas import Schema
 from faust.web import Request, Response, View
 from mode import Service
 from mode.supervisors import CrashingSupervisor
@@ -15,7 +14,8 @@ from mode.supervisors import CrashingSupervisor
 from pipeline.capture.table import TableCapture
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
-from pipeline.worker.consumer import Parcel, topic_of
+from pipeline.worker.desk import Desk
+from pipeline.worker.parcel import topic_of
 
 COMMIT_SECONDS_MIN = 0.2
 
@@ -38,14 +38,6 @@ class Work:
     status: Callable[[], Mapping[str, Any]]
 
 
-class PassThrough(Schema):
-    """Hands a message's value to the agent as it is: it was decoded once, by the core."""
-
-    async def decode(self, app: Any, message: Any, *, propagate: bool = False) -> Any:
-        """Return an event whose value is the message's."""
-        return app.Event(app, key=None, value=message.value, headers=None, message=message)
-
-
 class Boot(BootStrategy):
     """Starts no consumer, agents and conductor in a process that only captures."""
 
@@ -66,6 +58,7 @@ class FanoutApp(faust.App):
         self.delivery = work.delivery
         self.stream_name = work.stream
         self.step_seconds = work.step_seconds
+        self.desks = {name: Desk(runner, self.crash) for name, runner in work.topologies.items()}
         super().__init__(
             "fanout",
             broker=f"kinesis://{work.stream}",
@@ -90,7 +83,7 @@ class FanoutApp(faust.App):
     async def on_stop(self) -> None:
         """Drain before anything is taken down: agents and consumer still run while this waits."""
         if self.delivery is not None:
-            await self.consumer.drain(self.work.drain_seconds)
+            await self.consumer.drain(0.0 if self.crashed else self.work.drain_seconds)
         for runner in self.work.topologies.values():
             await runner.close()
         await super().on_stop()
@@ -117,8 +110,8 @@ def create_app(work: Work) -> FanoutApp:
     """Return the app of a process."""
     app = FanoutApp(work)
     setup_prometheus_sensors(app, pattern="/metrics", name_prefix="fanout_worker")
-    for runner in work.topologies.values():
-        _add_agent(app, runner)
+    for name in work.topologies:
+        _add_agent(app, name)
     _add_pages(app)
     return app
 
@@ -128,20 +121,17 @@ def capture_services(work: Work) -> list[CaptureService]:
     return [CaptureService(capture, work.step_seconds) for capture in work.captures]
 
 
-def _add_agent(app: FanoutApp, runner: TopologyRunner) -> None:
-    """Give a topology its agent: one actor a shard, so that shards wait for each other no more than topologies do."""
-    topic = app.topic(topic_of(app.stream_name, runner.name), schema=PassThrough())
+def _add_agent(app: FanoutApp, name: str) -> None:
+    """Give a topology its agent: it takes batches as they come, its desk has them written."""
+    topic = app.topic(topic_of(app.stream_name, name), key_serializer="raw", value_serializer="raw")
+    desk = app.desks[name]
 
     async def deliver(stream: Any) -> None:
         manual = stream.noack()  # Faust's own acknowledgement comes even when the agent has failed
         async for event in manual.events():
-            parcel: Parcel = event.value
-            report = parcel.delivery.followers[parcel.topology].cursor.report
-            await runner.deliver(parcel.batch, report)
-            await manual.ack(event)
+            desk.accept(event, manual.ack)
 
-    deliver.__name__ = runner.name
-    app.agent(topic, name=runner.name, isolated_partitions=True)(deliver)
+    app.agent(topic, name=name)(deliver)
 
 
 def _add_pages(app: FanoutApp) -> None:

@@ -22,28 +22,10 @@ from mode import Service
 from pipeline.delivery.shard import ShardDelivery
 from pipeline.model.change import Batch
 from pipeline.model.errors import LeaseLost, RetryLater
+from pipeline.worker.parcel import Parcel, partition_of, topic_of
 
 ASSIGNMENT_SECONDS = 0.1
 IDLE_SECONDS = 0.05
-
-
-def topic_of(stream: str, topology: str) -> str:
-    """Return the name of a topology's virtual topic."""
-    return f"{stream}@{topology}"
-
-
-def partition_of(shard: str) -> int:
-    """Return a shard's number: unique and rising for the life of a stream, also over splits and merges."""
-    return int(shard.rsplit("-", 1)[1])
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """What travels through Faust as a message's value: a batch, and the delivery it must be settled with."""
-
-    delivery: ShardDelivery
-    topology: str
-    batch: Batch
 
 
 @dataclass(slots=True)
@@ -98,22 +80,17 @@ class Consumer(BaseConsumer):
         if not gone and not new:
             return
         for tp in gone:
-            del self._assigned[tp]
+            old = self._assigned.pop(tp)
+            await self.app.desks[old.topology].drop(old.delivery)
             self._forget(tp)
-        if gone:
-            await self._tell_agents(gone, set())
-        self._assigned.update({tp: wanted[tp] for tp in new})
         for tp in new:
+            self._assigned[tp] = wanted[tp]
             self._read_offset[tp] = self._committed_offset[tp] = 0
-        await self._tell_agents(set(), new)
+        assigned = set(self._assigned)
+        self.app._assignment = assigned
+        self._set_active_tps(assigned)
+        await self.app.topics.on_partitions_assigned(assigned)
         self._wake.set()
-
-    async def _tell_agents(self, gone: set[TP], new: set[TP]) -> None:
-        """Stop and start the actors of single partitions, then rebuild Faust's index of who reads what."""
-        self.app._assignment = set(self._assigned)
-        await self.app.agents.on_rebalance(gone, new)
-        await self.app.topics.on_partitions_assigned(set(self._assigned))
-        self._set_active_tps(set(self._assigned))
 
     def _wanted(self) -> dict[TP, Assigned]:
         deliveries = self.app.delivery.deliveries

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from compose_spec import PyOptions
 
+from pipeline.settings import load
+
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 OURS = {"": ["fanout", "setup"], "faithful": ["fanout-faithful", "setup-faithful"]}
@@ -102,12 +104,18 @@ def test_emulators_are_pinned_and_private() -> None:
     assert "localstack/localstack:4.14.0" in images
 
 
-def test_the_configuration_fits_the_services() -> None:
-    """The mounted configuration names every host the endpoints use, spans two regions and has every kind of sink."""
+@pytest.mark.parametrize("name", [name for names in OURS.values() for name in names])
+def test_the_configuration_is_accepted(name: str, tmp_path: Path) -> None:
+    """The product takes the mounted file with the service's environment; it has two regions and every kind of sink."""
+    settings = load(ROOT / "deploy/compose/fanout.toml", services()[name]["environment"], tmp_path)
+    assert set(settings.topologies) == {"replica", "archive", "audit"}
+    assert settings.source.region != settings.topologies["replica"].options.region
+
+
+def test_no_host_is_trusted_for_nothing() -> None:
+    """Plain http is allowed to the hosts the endpoints name and to no other, and each is a service."""
     settings = tomllib.loads((ROOT / "deploy/compose/fanout.toml").read_text())
     endpoints = "\n".join(str(services()[name]["environment"]) for names in OURS.values() for name in names)
     hosts = set(re.findall(r"http://([\w-]+):\d+", endpoints))
     assert hosts == set(settings["aws"]["plain_http_hosts"])
     assert hosts <= set(services())
-    assert settings["source"]["region"] != settings["topologies"]["replica"]["region"]
-    assert set(settings["topologies"]) == {"replica", "archive", "audit"}

@@ -1,0 +1,61 @@
+"""One topology's batches in the worker: one at a time for each shard, shards side by side."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from faust.types import EventT
+
+from pipeline.delivery.shard import ShardDelivery
+from pipeline.delivery.topology import TopologyRunner
+from pipeline.worker.parcel import Parcel
+
+
+class Desk:
+    """Between the agent and the sink.
+
+    Faust's own way to run shards side by side, `isolated_partitions`, takes the end of a shard for a crash of its actor;
+    so the agent has one actor, and the batches have a task each. A batch waits for the one before it on its shard.
+    One that fails for a reason no topology gave is a defect of ours, and stops the process before any checkpoint.
+    """
+
+    def __init__(self, runner: TopologyRunner, crash: Callable[[BaseException], Awaitable[None]]) -> None:
+        self._runner = runner
+        self._crash = crash
+        self._lines: dict[ShardDelivery, list[asyncio.Task[None]]] = defaultdict(list)
+
+    def accept(self, event: EventT, acknowledge: Callable[[EventT], Awaitable[Any]]) -> None:
+        """Have the event's batch written after the one before it, then acknowledged."""
+        parcel: Parcel = event.value
+        line = self._lines[parcel.delivery]
+        before = line[-1] if line else None
+        line.append(asyncio.ensure_future(self._write(parcel, event, acknowledge, before)))
+
+    async def drop(self, delivery: ShardDelivery) -> None:
+        """Give up what is under way on a shard whose lease is gone: its next owner writes it again."""
+        line = self._lines.pop(delivery, [])
+        for task in line:
+            task.cancel()
+        if line:
+            await asyncio.wait(line)
+
+    async def _write(
+        self,
+        parcel: Parcel,
+        event: EventT,
+        acknowledge: Callable[[EventT], Awaitable[Any]],
+        before: asyncio.Task[None] | None,
+    ) -> None:
+        try:
+            if before is not None:
+                await before
+            report = parcel.delivery.followers[parcel.topology].cursor.report
+            await self._runner.deliver(parcel.batch, report)
+            await acknowledge(event)
+        except Exception as error:  # every task's death is seen
+            await self._crash(error)
+            raise
+        line = self._lines.get(parcel.delivery)
+        if line:
+            line.pop(0)
