@@ -17,14 +17,22 @@ def put_json(report: object) -> None:
     click.echo(json.dumps(report))
 
 
-def put_report(report: Mapping[str, object]) -> None:
-    """Write a report: a list of rows as a table under its name, anything else as `name: value`."""
+def put_report(report: Mapping[str, object], path: str = "") -> None:
+    """Write a report: rows as a table under their name, a mapping of rows likewise, anything else as `name: value`."""
     for name, value in report.items():
-        title = name.replace("_", " ")
-        if isinstance(value, list):
+        title = f"{path} {name}".strip().replace("_", " ")
+        if isinstance(value, list) and all(isinstance(row, dict) for row in value):
             put_table(title, value)
+        elif isinstance(value, dict) and value and all(_is_row(row) for row in value.values()):
+            put_table(title, [{"": key, **row} for key, row in value.items()])
+        elif isinstance(value, dict):
+            put_report(value, title)
         else:
             click.echo(f"{printable(title)}: {cell(value)}")
+
+
+def _is_row(value: object) -> bool:
+    return isinstance(value, dict) and not any(isinstance(inner, dict) for inner in value.values())
 
 
 def put_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
@@ -51,8 +59,8 @@ def cell(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, dict):
-        return ", ".join(f"{printable(str(name))} {cell(inner)}" for name, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(cell, value)) or "-"
     return f"{value:.1f}" if isinstance(value, float) else printable(str(value))
 
 

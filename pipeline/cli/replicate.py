@@ -20,10 +20,12 @@ def replicate(source: str, destination: str, *, yes: bool) -> int:
 
         fanout replicate us-east-1/orders eu-west-1/orders
     """
+    places = table_place(source, "SOURCE"), table_place(destination, "DESTINATION")
+
     from pipeline.wiring import replicate as wired
     from pipeline.wiring import service
 
-    settings = wired.plan(table_place(source, "SOURCE"), table_place(destination, "DESTINATION"))
+    settings = wired.plan(*places)
     invocation().log(settings.log.level, settings.log.format)
-    code = create(settings, yes=yes, dry_run=False)
+    code = create(settings, yes=yes)
     return service.run(settings, capture=True, worker=True) if code == DONE else code

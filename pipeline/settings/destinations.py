@@ -21,12 +21,17 @@ class PlaceKind(StrEnum):
 
 
 class Place(NamedTuple):
-    """One place: two that are equal are the same place."""
+    """One place. `region` is "" for a folder, and for a bucket whose topology names none."""
 
     kind: PlaceKind
     region: str
     name: str
     prefix: str = ""
+
+    def is_same(self, other: "Place") -> bool:
+        """Return True for the same place; a bucket's name is one wherever it is looked at from."""
+        regions_matter = self.kind is not PlaceKind.BUCKET
+        return self == (other if regions_matter else other._replace(region=self.region))
 
 
 def destinations(settings: Settings) -> Iterator[tuple[str, Place]]:
@@ -48,6 +53,6 @@ def _places(topology: ConfiguredTopology, settings: Settings) -> Iterator[tuple[
     if given("stream"):
         yield "stream", Place(PlaceKind.STREAM, given("region") or settings.stream.region, given("stream"))
     if given("bucket"):
-        yield "bucket", Place(PlaceKind.BUCKET, "", given("bucket"), given("prefix").strip("/"))
+        yield "bucket", Place(PlaceKind.BUCKET, given("region"), given("bucket"), given("prefix").strip("/"))
     if given("path"):
         yield "path", Place(PlaceKind.FOLDER, "", given("path").rstrip("/"))

@@ -58,8 +58,9 @@ def topologies_page() -> str:
 def topology_part(topology: Topology) -> str:
     """Return one topology's part of the page."""
     module = inspect.getmodule(topology.settings)
-    said = inspect.getdoc(module) if module else None
-    return f"\n## {topology.name}\n\n{said or ''}\n" + _table(topology.settings, f"topologies.{topology.name}")
+    prose, _, more = ((inspect.getdoc(module) if module else None) or "").partition("\n\n")
+    told = f"{prose}\n" + (f"\n```text\n{more}\n```\n" if more else "")
+    return f"\n## {topology.name}\n\n{told}" + _table(topology.settings, f"topologies.{topology.name}")
 
 
 def _section(name: str, declared: type[Any]) -> str:

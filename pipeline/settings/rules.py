@@ -1,9 +1,15 @@
 """Rules between settings: what each value alone cannot tell. All of them hold before anything is written."""
 
+from collections.abc import Iterator
+
 from pipeline.model.errors import Misconfigured
 from pipeline.model.lane import LANES_MAX, valid_lanes
+from pipeline.settings.convert import convert
 from pipeline.settings.declaration import Settings
 from pipeline.settings.destinations import Place, PlaceKind, destinations
+from pipeline.settings.forms import BucketOrNone, ObjectPrefix, Region, StreamName, TableName
+
+_FORMS = {PlaceKind.TABLE: TableName, PlaceKind.STREAM: StreamName, PlaceKind.BUCKET: BucketOrNone}
 
 
 def check_rules(settings: Settings) -> None:
@@ -12,6 +18,7 @@ def check_rules(settings: Settings) -> None:
         raise Misconfigured(
             "stream.lanes: is not a power of two", hint=f"give a power of two from 1 to {LANES_MAX}, such as 64"
         )
+    _check_names(settings)
     _check_no_loop(settings)
     _check_one_writer(settings)
 
@@ -25,16 +32,28 @@ def check_topologies(settings: Settings) -> None:
         )
 
 
+def _check_names(settings: Settings) -> None:
+    """The names of places have forms of their own, though a topology declares them as text."""
+    for field, place in destinations(settings):
+        if place.region:
+            convert(place.region, Region, f"{field.rpartition('.')[0]}.region")
+        if place.kind in _FORMS:
+            convert(place.name, _FORMS[place.kind], field)
+            convert(place.prefix, ObjectPrefix, f"{field.rpartition('.')[0]}.prefix")
+
+
 def _check_no_loop(settings: Settings) -> None:
     """Nothing written may come back as a change: not to a source table, not to the stream that is read."""
-    sources = {Place(PlaceKind.TABLE, settings.source.region, name): name for name in settings.source.tables}
-    state = Place(PlaceKind.TABLE, settings.state.region, settings.state.table)
+    sources = [Place(PlaceKind.TABLE, settings.source.region, name) for name in settings.source.tables]
     stream = Place(PlaceKind.STREAM, settings.stream.region, settings.stream.name)
-    if state in sources:
-        raise Misconfigured(
-            f"state.table: {state.name} is also a source table, so that every checkpoint would be a change",
-            hint="give the state a table of its own",
-        )
+    books = list(_books(settings))
+    for field, place in books:
+        if place in sources:
+            raise Misconfigured(
+                f"{field}: {place.region}/{place.name} is also a source table, so that every checkpoint would be a"
+                " change",
+                hint="give it a table of its own",
+            )
     for field, place in destinations(settings):
         if place in sources:
             raise Misconfigured(
@@ -47,24 +66,31 @@ def _check_no_loop(settings: Settings) -> None:
                 " delivered again",
                 hint="write to another stream",
             )
-        if place == state:
+        if taken := next((book for book, its in books if its == place), None):
             raise Misconfigured(
-                f"{field}: {place.region}/{place.name} is the state table",
-                hint="give the state, or this topology, another table",
+                f"{field}: {place.region}/{place.name} is the table of {taken}", hint="give one of them another table"
             )
+
+
+def _books(settings: Settings) -> Iterator[tuple[str, Place]]:
+    """Yield the tables in which the pipeline keeps its own progress."""
+    yield "state.table", Place(PlaceKind.TABLE, settings.state.region, settings.state.table)
+    for topology in settings.topologies.values():
+        table, region = (getattr(topology.options, name, "") for name in ("positions_table", "region"))
+        if table:
+            field = f"topologies.{topology.name}.positions_table"
+            yield field, Place(PlaceKind.TABLE, region or settings.source.region, table)
 
 
 def _check_one_writer(settings: Settings) -> None:
     """Two topologies in one place would overwrite or adopt each other's work."""
-    writers: dict[Place, str] = {}
+    writers: list[tuple[str, Place]] = []
     if settings.stream.claim_bucket:
-        claims = Place(PlaceKind.BUCKET, "", settings.stream.claim_bucket, settings.stream.claim_prefix.strip("/"))
-        writers[claims] = "stream.claim_bucket"
+        prefix = settings.stream.claim_prefix.strip("/")
+        writers.append(("stream.claim_bucket", Place(PlaceKind.BUCKET, "", settings.stream.claim_bucket, prefix)))
     for field, place in destinations(settings):
-        other = writers.setdefault(place, field)
-        if other != field:
-            raise Misconfigured(
-                f"{field}: the same {place.kind} as {other}",
-                hint="give each its own"
-                + (", for example by another prefix" if place.kind is PlaceKind.BUCKET else ""),
-            )
+        for other, taken in writers:
+            if place.is_same(taken):
+                own = ", for example by another prefix" if place.kind is PlaceKind.BUCKET else ""
+                raise Misconfigured(f"{field}: the same {place.kind} as {other}", hint=f"give each its own{own}")
+        writers.append((field, place))

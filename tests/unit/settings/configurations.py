@@ -21,6 +21,7 @@ class CopySettings:
     bucket: str = ""
     prefix: str = ""
     stream: str = ""
+    positions_table: str = ""
     mode: Literal["fast", "safe"] = "safe"
     rows_max: int = 10
     columns: tuple[str, ...] = ()

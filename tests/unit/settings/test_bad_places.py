@@ -50,14 +50,60 @@ CASES = {
         '"eu-west-1"\ntable = "orders-copy"',
         '"us-east-1"\ntable = "fanout-state"',
         "copy.table",
-        "state table",
+        "is the table of state.table",
         "another table",
+    ),
+    "positions in the source": (
+        '"eu-west-1"\ntable',
+        '"us-east-1"\npositions_table = "users"\ntable',
+        "topologies.copy.positions_table",
+        "also a source table",
+        "of its own",
+    ),
+    "positions in the replica": (
+        "[topologies.copy]",
+        '[topologies.copy]\npositions_table = "orders-copy"',
+        "topologies.copy.table",
+        "is the table of topologies.copy.positions_table",
+        "another table",
+    ),
+    "ARN of a replica": (
+        '"orders-copy"',
+        f'"{TABLE_ARN}"',
+        "topologies.copy.table",
+        "right form",
+        "a table name",
+    ),
+    "region of a replica": ('"eu-west-1"', '"Ireland"', "topologies.copy.region", "right form", "an AWS region"),
+    "bucket as URL": (
+        "[topologies.copy]",
+        '[topologies.copy]\nbucket = "s3://archive"',
+        "topologies.copy.bucket",
+        "right form",
+        "a bucket name",
+    ),
+    "prefix": (
+        "[topologies.copy]",
+        '[topologies.copy]\nbucket = "archive"\nprefix = "a b"',
+        "topologies.copy.prefix",
+        "right form",
+        "an object prefix",
+    ),
+    "one bucket from two regions": (
+        "[topologies.copy]",
+        (
+            '[topologies.a]\nkind = "copy"\ntable = "a-a"\nbucket = "bbb"\nregion = "us-west-2"\n'
+            '[topologies.copy]\nbucket = "bbb"'
+        ),
+        "topologies.copy.bucket",
+        "the same bucket and prefix as topologies.a.bucket",
+        "another prefix",
     ),
     "one bucket twice": (
         "[topologies.copy]",
         (
-            '[topologies.a]\nkind = "copy"\ntable = "a-a"\nbucket = "b"\nprefix = "p/"\n'
-            '[topologies.copy]\nbucket = "b"\nprefix = "p"'
+            '[topologies.a]\nkind = "copy"\ntable = "a-a"\nbucket = "bbb"\nprefix = "p/"\n'
+            '[topologies.copy]\nbucket = "bbb"\nprefix = "p"'
         ),
         "topologies.copy.bucket",
         "the same bucket and prefix as topologies.a.bucket",
