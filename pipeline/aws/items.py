@@ -1,13 +1,14 @@
 """ItemStore on DynamoDB: items travel as the bytes they are, into requests and out of answers."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import orjson
 from botocore.exceptions import ClientError
-from mypy_boto3_dynamodb import DynamoDBClient
 
 from pipeline.aws import raw
 from pipeline.aws.errors import code_of, translated
@@ -16,6 +17,9 @@ from pipeline.aws.tables import POSITIONS_KEY, Tables
 from pipeline.model.errors import Corrupt, Misconfigured, Rejected, RetryLater
 from pipeline.ports import Clock, ItemWrite
 from pipeline.wire.json import canonical_keys
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 TRANSACT_WRITES_MAX = 99
 BATCH_WRITES_MAX = 25

@@ -1,11 +1,10 @@
 """Log on a Kinesis data stream, and what is asked of the stream when it is set up."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from mypy_boto3_kinesis import KinesisClient
-from mypy_boto3_kinesis.type_defs import RecordTypeDef, ShardTypeDef
+from typing import TYPE_CHECKING, Any
 
 from pipeline.aws.errors import translated
 from pipeline.aws.sequences import SequenceText
@@ -14,6 +13,10 @@ from pipeline.aws.waiting import until
 from pipeline.model.errors import Corrupt, Misconfigured
 from pipeline.model.shard import Shard
 from pipeline.ports import Clock, LogPage, LogRecord, OutRecord
+
+if TYPE_CHECKING:
+    from mypy_boto3_kinesis import KinesisClient
+    from mypy_boto3_kinesis.type_defs import RecordTypeDef, ShardTypeDef
 
 PAGES_MAX = 100
 """Pages of one shard listing, 1000 shards each."""

@@ -1,14 +1,18 @@
 """ObjectStore on S3."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from mypy_boto3_s3 import S3Client
 
 from pipeline.aws.errors import code_of, translated
 from pipeline.aws.names import checked, checked_prefix
 from pipeline.aws.session import CONTROL, READ, WRITE, Aws
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 _TAKEN = frozenset({"PreconditionFailed", "412"})
 _ABSENT = frozenset({"NoSuchKey", "404"})

@@ -1,5 +1,7 @@
 """Clients: what is configured once for all adapters, and how a blocking call becomes an awaited one."""
 
+from __future__ import annotations
+
 import asyncio
 import functools
 import ipaddress
@@ -10,21 +12,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, Self, TypeVar
 
 import boto3
 from botocore.config import Config
-from mypy_boto3_dynamodb import DynamoDBClient
-from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
-from mypy_boto3_kinesis import KinesisClient
-from mypy_boto3_s3 import S3Client
 
 from pipeline.aws.errors import translated
 from pipeline.model.errors import Misconfigured
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
+    from mypy_boto3_kinesis import KinesisClient
+    from mypy_boto3_s3 import S3Client
+
 P = ParamSpec("P")
 R = TypeVar("R")
-C = TypeVar("C", DynamoDBClient, DynamoDBStreamsClient, KinesisClient, S3Client)
+C = TypeVar("C")
 
 CONNECT_SECONDS = 3.0
 _NOISY_LOGGERS = ("boto3", "botocore", "urllib3")

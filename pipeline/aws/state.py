@@ -1,15 +1,18 @@
 """StateStore on one DynamoDB table, laid out as the Kinesis Client Library lays out its leases."""
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from mypy_boto3_dynamodb import DynamoDBClient
+from typing import TYPE_CHECKING, Any
 
 from pipeline.aws.errors import translated
 from pipeline.aws.session import Caller
 from pipeline.model.errors import Corrupt, RetryLater
 from pipeline.ports import FieldValue, StateRow
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 KEY = "leaseKey"
 VERSION = "leaseCounter"

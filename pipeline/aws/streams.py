@@ -1,9 +1,8 @@
 """TableStream on DynamoDB Streams."""
 
-from typing import Any
+from __future__ import annotations
 
-from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
-from mypy_boto3_dynamodbstreams.type_defs import ShardTypeDef
+from typing import TYPE_CHECKING, Any
 
 from pipeline.aws import raw
 from pipeline.aws.errors import translated
@@ -13,6 +12,10 @@ from pipeline.model.errors import Corrupt
 from pipeline.model.shard import Shard
 from pipeline.ports import SourcePage
 from pipeline.wire.source import SourceShard
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
+    from mypy_boto3_dynamodbstreams.type_defs import ShardTypeDef
 
 PAGES_MAX = 1_000
 """Pages of one shard listing, 100 shards each: more than a table can have in a day."""

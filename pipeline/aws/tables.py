@@ -1,16 +1,19 @@
 """Tables as a set-up and a check see them: what a table is, and creating another one."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
-
-from mypy_boto3_dynamodb import DynamoDBClient
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pipeline.aws.errors import translated
 from pipeline.aws.session import Caller
 from pipeline.aws.waiting import until
 from pipeline.model.errors import Misconfigured
 from pipeline.ports import Clock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 VIEW_TYPE: Literal["NEW_AND_OLD_IMAGES"] = "NEW_AND_OLD_IMAGES"
 

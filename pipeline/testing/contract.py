@@ -16,8 +16,8 @@ import pytest
 
 from pipeline.model.change import Batch
 from pipeline.testing.changes import batch, batches, history, put, remove
-from pipeline.testing.sink_faults import Killed, When, kill
 from pipeline.testing.rig import CHANGES, Found, Kept, Rig, cancel, live_changes
+from pipeline.testing.sink_faults import Killed, When, kill
 from pipeline.testing.sink_stores import Stores, StoresContext
 
 __all__ = ["Found", "Kept", "SinkContract", "Stores", "StoresContext"]

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from pipeline.ports import Clock, ItemStore, ObjectStore
-from pipeline.testing.sink_faults import Faults, FaultyItems, FaultyObjects
 from pipeline.testing.memory import MemoryClock, MemoryItems, MemoryObjects
+from pipeline.testing.sink_faults import Faults, FaultyItems, FaultyObjects
 
 SOURCE_REGION = "us-east-1"
 TABLES: Mapping[str, tuple[str, ...]] = {"orders": ("id",), "lines": ("order", "line")}
