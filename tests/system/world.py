@@ -63,7 +63,9 @@ class LedgerSink:
 class Host:
     """One worker process: a capture, a delivery, or both."""
 
-    def __init__(self, captures: list[TableCapture], delivery: StreamDelivery | None, runners: Mapping[str, TopologyRunner]) -> None:
+    def __init__(
+        self, captures: list[TableCapture], delivery: StreamDelivery | None, runners: Mapping[str, TopologyRunner]
+    ) -> None:
         self.captures = captures
         self.delivery = delivery
         self._runners = runners
