@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from pipeline.aws.items import DynamoDBItemStore
-from pipeline.aws.session import WRITE, Aws
+from pipeline.aws.session import READ, WRITE, Aws
 from pipeline.model.errors import Misconfigured, Rejected, RetryLater
 from pipeline.ports import ItemWrite
 from pipeline.testing.fakes import ManualClock
@@ -112,3 +112,19 @@ def test_a_throttled_batch_may_be_repeated(aws: Aws) -> None:
     store, _ = _store(aws, error("ProvisionedThroughputExceededException"))
     with pytest.raises(RetryLater):
         asyncio.run(store.write_batch(WRITES))
+
+
+def test_what_decides_is_read_consistently(aws: Aws) -> None:
+    """A position and a scan see every write finished before they began, on every page."""
+    store, _ = _store(aws, (200, {}))
+    page = {"Items": [{"pk": {"S": "a"}}], "LastEvaluatedKey": {"pk": {"S": "a"}}}
+    reads = Canned(aws.dynamodb("us-east-1", READ, raw=True).client, (200, {}), (200, page), (200, {"Items": []}))
+
+    async def read() -> list[object]:
+        assert await store.position("positions", "row") == 0
+        return [item async for item in store.scan("orders")]
+
+    assert asyncio.run(read()) == page["Items"]
+    sent = [orjson.loads(body) for body in reads.bodies]
+    assert [request["ConsistentRead"] for request in sent] == [True, True, True]
+    assert sent[2]["ExclusiveStartKey"] == page["LastEvaluatedKey"]
