@@ -120,6 +120,14 @@ def test_ranges_longer_than_the_span_are_cut() -> None:
     assert starts(objects) == [1, SPAN_MAX + 1, 2 * SPAN_MAX + 1]
 
 
+def test_the_longest_object_is_found_from_right_above_it() -> None:
+    """A start right above an object of SPAN_MAX positions still finds it."""
+    objects = MemoryObjects()
+    for first in (1, SPAN_MAX + 1):
+        asyncio.run(RangeLog(objects, SegmentForm()).append(Batch(STREAM, SHARD, first, first + SPAN_MAX - 1, (), ())))
+    assert starts(objects) == [1, SPAN_MAX + 1]
+
+
 def test_steady_writing_costs_one_call_a_batch() -> None:
     """A worker that knows the end of the log makes one create for each batch and nothing else."""
     faults = Faults()
