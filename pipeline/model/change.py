@@ -18,9 +18,8 @@ class Change(NamedTuple):
     """One recorded insert, modify or remove of one item.
 
     A named tuple, not a dataclass: hundreds of thousands are built a second, and this is the cheapest immutable form.
-    (`table`, `epoch`, `shard`, `sequence`) is its identity; an eventID or a Kinesis sequence number is not (a retried put
-    makes
-    a second record of the same change).
+    (`table`, `epoch`, `shard`, `sequence`) is its identity; an eventID or a Kinesis sequence number is not: a retried
+    put makes a second record of the same change.
     """
 
     table: str

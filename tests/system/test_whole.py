@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -21,7 +22,7 @@ async def write(world: World, rng: random.Random, count: int) -> None:
             table.put(item(key, n))
 
 
-def storm(rng: random.Random, rate: float):  # noqa: ANN201
+def storm(rng: random.Random, rate: float) -> Callable[[str, str], RetryLater | None]:
     """Return a decision that fails calls at a rate, before or after their effect."""
     return lambda call, when: RetryLater(f"{call} {when}") if rng.random() < rate else None
 
@@ -43,7 +44,7 @@ def test_changes_of_several_tables_arrive_once_and_in_order() -> None:
 
 
 @pytest.mark.parametrize("form", list(WireForm))
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(5))
 def test_kills_reshards_and_faults_lose_and_reorder_nothing(seed: int, form: WireForm) -> None:
     """Two captures and two workers, killed and resharded at random under failing calls, deliver what was written."""
 
@@ -78,7 +79,7 @@ def test_kills_reshards_and_faults_lose_and_reorder_nothing(seed: int, form: Wir
                     await host.drain()
                     workers.append(world.worker(sinks()))
         world.log.faults.decide = world.store.faults.decide = world.log.refuses = None
-        await world.run(60)
+        await world.run(40)
         for name in "ab":
             assert world.ledger(name).by_key == world.expected()
         await world.end()
