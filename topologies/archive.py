@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.plugin import Batch, Context, Misconfigured, RangeLog, Sink, Topology, segment
+from pipeline.plugin import Batch, Context, Misconfigured, RangeLog, Topology, segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Settings:
     """`zstd` or `gzip`; may be changed at any time."""
 
 
-class Archive(Sink):
+class Archive:
     """Appends batches as segments, `segments/<stream>/<shard>/<first>.segment`, each naming the one before."""
 
     def __init__(self, settings: Settings, context: Context) -> None:
@@ -37,6 +37,9 @@ class Archive(Sink):
     async def write(self, batch: Batch) -> None:
         """Store the range, or find it stored."""
         await self._log.append(batch)
+
+    async def close(self) -> None:
+        """Do nothing: what was written is stored."""
 
 
 topology = Topology(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.plugin import Batch, Context, RangeLog, Sink, Topology, chain
+from pipeline.plugin import Batch, Context, RangeLog, Topology, chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Settings:
     """Attribute in which the application writes who made a change; empty: entries name no actor but time-to-live."""
 
 
-class Audit(Sink):
+class Audit:
     """Appends batches as `chain/<stream>/<shard>/<first>.jsonl.zst`, one hash chain for each Kinesis shard."""
 
     def __init__(self, settings: Settings, context: Context) -> None:
@@ -28,9 +28,15 @@ class Audit(Sink):
             chain.ChainForm(settings.actor_attribute),
         )
 
+    async def open(self) -> None:
+        """Do nothing: the first write finds the end of each chain."""
+
     async def write(self, batch: Batch) -> None:
         """Store the entries of the range, or find them stored."""
         await self._log.append(batch)
+
+    async def close(self) -> None:
+        """Do nothing: what was written is stored."""
 
 
 topology = Topology(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.plugin import Batch, Context, Sink, Topology, change_to_json
+from pipeline.plugin import Batch, Context, Topology, change_to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,16 +12,22 @@ class Settings:
     path: str
 
 
-class Folder(Sink):
+class Folder:
     """Names a file by its change's shard and position: a change that comes again rewrites the same bytes."""
 
     def __init__(self, settings: Settings, context: Context) -> None:
         self._files = context.folder(settings.path)
 
+    async def open(self) -> None:
+        """Do nothing: there is nothing to get ready."""
+
     async def write(self, batch: Batch) -> None:
         """Write one file for each change."""
         for position, change in batch:
             await self._files.replace(f"{batch.shard}/{position:012d}.json", change_to_json(change))
+
+    async def close(self) -> None:
+        """Do nothing: there is nothing to let go of."""
 
 
 topology = Topology("folder", Settings, Folder)

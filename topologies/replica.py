@@ -21,7 +21,6 @@ from pipeline.plugin import (
     Misconfigured,
     Rejected,
     RetryLater,
-    Sink,
     Topology,
 )
 
@@ -55,7 +54,7 @@ class Settings:
     """Table of the position rows of mode exact, in the region; replicas may share it."""
 
 
-class Replica(Sink):
+class Replica:
     """Applies the last change of every item of a batch, in the way the mode says."""
 
     def __init__(self, settings: Settings, context: Context) -> None:
@@ -88,6 +87,9 @@ class Replica(Sink):
                 await write_guarded(self._items, last_changes(batch), self._targets)
             case _:
                 await write_economy(self._items, last_changes(batch), self._targets)
+
+    async def close(self) -> None:
+        """Do nothing: what was written is stored."""
 
     async def _check(self, source: str, region: str) -> None:
         target = self._targets[source]

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 import pytest
 
 from pipeline.model.change import Batch
+from pipeline.plugin import Sink
 from pipeline.testing.changes import batch, batches, history, put, remove
 from pipeline.testing.rig import CHANGES, Found, Kept, Rig, cancel, live_changes
 from pipeline.testing.sink_faults import Killed, When, kill
@@ -230,19 +231,25 @@ class SinkContract(Rig):
 
     # A sink serves several shards, and lets go of what it is done with.
 
-    def test_several_shards_side_by_side(self) -> None:
-        """Shards that are written at the same time, through one sink, do not mix their positions."""
+    def test_several_shards_do_not_mix(self) -> None:
+        """Shards that are written one after the other or at once, through one sink, do not mix their positions."""
 
         async def case() -> None:
-            stores, sink = await self.start()
             per_shard = {f"shardId-{n}": history([f"{n}-{step}" for step in "abcab"]) for n in range(3)}
+            expected = [batch(changes, 1, 5, shard=shard) for shard, changes in per_shard.items()]
+            for at_once in (True, False):
+                stores, sink = await self.start()
 
-            async def write(shard: str) -> None:
-                for each in batches(per_shard[shard], 2, 4, shard=shard):
-                    await sink.write(each)
+                async def write(shard: str, sink: Sink = sink) -> None:
+                    for each in batches(per_shard[shard], 2, 4, shard=shard):
+                        await sink.write(each)
 
-            await asyncio.gather(*map(write, per_shard))
-            await self.holds(stores, *(batch(c, 1, 5, shard=shard) for shard, c in per_shard.items()))
+                if at_once:
+                    await asyncio.gather(*map(write, per_shard))
+                else:
+                    for shard in per_shard:
+                        await write(shard)
+                await self.holds(stores, *expected)
 
         asyncio.run(case())
 
