@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from threading import Event as Signal
 from threading import Thread
 
-from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -19,8 +18,7 @@ from pipeline.wiring.demo.stage import LIMITS, REPLICA_REGION, SOURCE_REGION, ST
 FRAMES_PER_SECOND = 6
 LINE_SECONDS = 2.0
 EVENTS_SHOWN = 5
-BAR_WIDTH = 24
-WIDTH_MAX = 96
+WIDTH_MAX = 100
 COLOURS = {"replica": "green", "archive": "yellow", "audit": "magenta", "folder": "blue"}
 PLACES = {
     "replica": f"{REPLICA_REGION}/{TABLE}",
@@ -36,62 +34,57 @@ class Picture:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
 
-    def __rich__(self) -> RenderableType:
-        """Return the picture of this moment."""
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the picture of this moment."""
         scene = self._scene
         title = Text.assemble(
             (" fanout demo ", "bold"), (f" {scene.phase} ", "cyan"), (f" {scene.seconds:.0f} s ", "dim")
         )
-        return Panel(
+        yield Panel(
             Group(self._flow(), *self._events()),
             title=title,
             title_align="left",
             subtitle=Text(f" {LIMITS} ", "dim"),
             subtitle_align="left",
-            box=box.ROUNDED,
             border_style="cyan",
-            width=None,
             padding=(1, 2),
+            width=min(options.max_width, WIDTH_MAX),
         )
 
     def _flow(self) -> Table:
         scene = self._scene
-        table = Table.grid(padding=(0, 2), pad_edge=False)
-        for justify in ("left", "left", "left", "right", "right", "right"):
-            table.add_column(justify=justify, no_wrap=True)
-        table.add_row("", "", "", *(Text(word, "dim") for word in ("changes", "per second", "behind")))
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(width=12, no_wrap=True)
+        table.add_column(width=25, no_wrap=True)
+        table.add_column(ratio=1)
+        for width in (7, 7, 7):
+            table.add_column(width=width, justify="right", no_wrap=True)
+        table.add_row("", "", "", *(Text(word, "dim") for word in ("changes", "per s", "behind")))
         self._row(table, "table", f"{SOURCE_REGION}/{TABLE}", "written", "white")
         self._process(table, "capture")
-        self._row(table, "Kinesis", f"{STREAM}, {scene.shards} shards", "captured", "cyan")
+        self._row(table, "Kinesis", f"{STREAM}, {scene.shards or '?'} shards", "captured", "cyan")
         self._process(table, "worker")
         last = scene.topologies[-1]
         for name in scene.topologies:
-            branch = "   └─▶ " if name == last else "   ├─▶ "
-            self._row(table, f"{branch}{name}", PLACES[name], name, COLOURS[name])
+            self._row(table, f" {'└' if name == last else '├'}─▶ {name}", PLACES[name], name, COLOURS[name])
         return table
 
     def _row(self, table: Table, name: str, place: str, stage: str, colour: str) -> None:
         scene = self._scene
-        count, behind = scene.counts.of(stage), scene.behind(stage)
-        bar = ProgressBar(scene.changes, count, width=BAR_WIDTH, complete_style=colour, finished_style=colour)
-        lag = Text(f"{behind:,}" if behind else "-", "yellow" if behind else "dim")
-        rate = scene.rate(stage)
+        count, behind, rate = scene.counts.of(stage), scene.behind(stage), round(scene.rate(stage))
         table.add_row(
             Text(name, f"bold {colour}"),
             Text(place, "dim"),
-            bar,
+            ProgressBar(scene.changes, count, complete_style=colour, finished_style=colour),
             f"{count:,}",
-            f"{rate:,.0f}" if rate >= 1 else "-",
-            lag,
+            f"{rate:,}" if rate else "-",
+            Text(f"{behind:,}" if behind else "-", "yellow" if behind else "dim"),
         )
 
     def _process(self, table: Table, command: str) -> None:
-        state = self._scene.processes.get(command, "starting")
-        gone = state == "killed"
-        table.add_row(
-            Text("   │", "dim"),
-            Text.assemble(("fanout ", "dim"), command, "  ", (state, "bold red" if gone else "dim")),
-        )
+        state = self._scene.processes.get(command, "not started yet")
+        gone = state.endswith("killed")
+        table.add_row(Text(" │", "dim"), Text(state, "bold red" if gone else "dim"))
 
     def _events(self) -> Iterator[RenderableType]:
         if self._scene.events:

@@ -14,7 +14,7 @@ from pipeline.wiring.demo.evidence import Reading
 from pipeline.wiring.demo.gauges import Gauges
 from pipeline.wiring.demo.proof import Proof, prove
 from pipeline.wiring.demo.scene import Counts, Scene
-from pipeline.wiring.demo.stage import SOURCE_REGION, TABLE, Stage
+from pipeline.wiring.demo.stage import LEASE_SECONDS, SOURCE_REGION, TABLE, Stage
 from pipeline.wiring.demo.workload import Workload, plan
 
 LOOK_SECONDS = 0.25
@@ -26,6 +26,7 @@ KILLS = (("capture", "captured", 0.2), ("worker", "replica", 0.4))
 HELD_BACK = 0.1
 """Part of the changes that is written after the kills only: whoever is killed had still work to do."""
 STOP_SECONDS = 15.0
+FLOWING = "changes flow"
 ECHO_SECONDS = 0.3
 """How long a call of a killed process may go on inside the emulator."""
 
@@ -55,6 +56,7 @@ class Play:
             async with asyncio.timeout(seconds_max):
                 await self._flow()
         except TimeoutError:
+            await self._finish_writing()
             self._problems.append(f"not all changes had arrived after {seconds_max:g} seconds")
         finally:
             if self._writing is not None:
@@ -71,7 +73,7 @@ class Play:
         scene = self._scene
         scene.phase = "starting capture and worker"
         await asyncio.gather(self._start("capture"), self._start("worker"))
-        scene.phase = "changes flow"
+        scene.phase = FLOWING
         per_second = max(PER_SECOND_MIN, scene.changes / WRITING_SECONDS)
         wait_at = math.ceil(scene.changes * (1 - HELD_BACK))
         self._writing = asyncio.create_task(self._workload.run(per_second, wait_at))
@@ -80,6 +82,12 @@ class Play:
             await self._kill(command)
         self._workload.go_on.set()
         await self._until(self._arrived)
+
+    async def _finish_writing(self) -> None:
+        """End the workload after the batch that is under way, so that the journal has what the table has."""
+        self._workload.end()
+        if self._writing is not None:
+            await self._writing
 
     async def _start(self, command: str) -> None:
         child = self._running[command] = await self._stage.start(command)
@@ -92,7 +100,8 @@ class Play:
         child.close()
         killed_at = self._clock.monotonic()
         scene.kills += 1
-        scene.processes[command] = "killed"
+        scene.processes[command] = f"{child.name} killed"
+        scene.phase = f"no {command}: its leases run out in {LEASE_SECONDS} s"
         scene.happened(f"kill -9 {pid}: {child.name} is gone", alarming=True)
         starting = asyncio.ensure_future(self._start(command))
         await self._clock.sleep(ECHO_SECONDS)
@@ -102,6 +111,7 @@ class Play:
         await starting
         await self._until(partial(self._gauges.owned, command, self._running[command].name))
         seconds = self._clock.monotonic() - killed_at
+        scene.phase = FLOWING
         scene.happened(f"{self._running[command].name} has taken over, {seconds:.1f} s later")
 
     async def _until(self, condition: Callable[[], Awaitable[bool]]) -> None:
@@ -112,7 +122,7 @@ class Play:
                 if await condition():
                     return
             except RetryLater:
-                self._scene.phase = "the emulator is busy"
+                pass  # the emulator is busy: the next look may succeed, and the whole run has a limit
             await self._clock.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:

@@ -7,12 +7,11 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.wiring.demo.proof import Proof
-from pipeline.wiring.demo.stage import REPLICA_REGION, SOURCE_REGION, TABLE
 
 NEXT = (
-    (f"fanout replicate {SOURCE_REGION}/{TABLE} {REPLICA_REGION}/{TABLE}", "a replica of a table of yours, on AWS"),
-    ("topologies/folder.py", "the simplest topology, one page: write your own like it"),
-    ("docs/index.md", "the way of a change through the code"),
+    ("fanout replicate REGION/TABLE REGION/TABLE", "a replica of a table of yours"),
+    ("topologies/folder.py", "a sink on one page: copy it"),
+    ("fanout --help", "all commands"),
 )
 
 
@@ -48,9 +47,9 @@ def put_report(proof: Proof, console: Console) -> None:
 def _rows(proof: Proof) -> Iterator[tuple[str, str, str]]:
     figures = proof.figures
     replica, archive, audit = figures["replica"], figures["archive"], figures["audit"]
-    yield "lost", f"{figures['lost']:,}", "every write was looked for in the archive and in the audit log"
-    yield "out of order", f"{figures['reordered']:,}", "item by item, against the order of the writes"
-    yield "repeats", f"{figures['duplicates_dropped']:,}", "came again after the kills, were recognised and dropped"
+    yield "lost", f"{figures['lost']:,}", "each write looked up in the archive and the audit log"
+    yield "out of order", f"{figures['reordered']:,}", "item by item, in the archive and the audit log"
+    yield "repeats", f"{figures['duplicates_dropped']:,}", "delivered again after the kills, recognised, dropped"
     yield "replica", f"{replica['items']:,}", f"items, {_mismatches(replica)} the source"
     yield "archive", f"{archive['segments']:,}", f"segments; replayed to the end, {_mismatches(archive)} the source"
     sound = "every hash of the chain verifies" if audit["verified"] else "the chain does NOT verify"

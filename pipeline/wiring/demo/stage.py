@@ -27,7 +27,7 @@ TABLE = "orders"
 STREAM = "orders-changes"
 SHARDS = 4
 LEASE_SECONDS = 3
-LIMITS = "an emulator stands in for AWS: it does not reshard, and emits no changes for TTL deletes and PartiQL writes"
+LIMITS = "emulated AWS: no resharding, no changes from TTL deletes or PartiQL writes"
 
 CODE = Path(pipeline.__file__).parents[1]
 """Where the processes find the same code as this one."""
@@ -142,7 +142,7 @@ def _kept_on_failure(folder: Path, on_kept: Callable[[str], None]) -> Iterator[_
         kept.failed = True
         raise
     finally:
-        if kept.failed:
+        if kept.failed and any(folder.iterdir()):
             on_kept(str(folder))
         else:
             shutil.rmtree(folder, ignore_errors=True)

@@ -136,20 +136,27 @@ class Workload:
         self.journal: dict[bytes, list[int]] = {}
         self.go_on = asyncio.Event()
         """Set to write beyond the point where `run` waits."""
+        self._ended = False
 
     async def run(self, per_second: float, wait_at: int) -> None:
         """Write everything; stop at `wait_at` writes until `go_on` is set. Raises RetryLater when nothing helps."""
         began = self._clock.monotonic()
         pending: deque[Step] = deque()
-        while True:
+        while not self._ended:
             pending.extend(islice(self._steps, WINDOW - len(pending)))
             if not pending:
                 return
             if self.written >= wait_at:
                 await self.go_on.wait()
-            while self.written > (self._clock.monotonic() - began) * per_second:
+            if self.written > (self._clock.monotonic() - began) * per_second:
                 await self._clock.sleep(PACE_SECONDS)
-            await self._write(next_batch(pending))
+            elif not self._ended:
+                await self._write(next_batch(pending))
+
+    def end(self) -> None:
+        """Let `run` return after the batch it is writing."""
+        self._ended = True
+        self.go_on.set()
 
     async def _write(self, batch: list[Step]) -> None:
         left = tuple(step.write for step in batch)
