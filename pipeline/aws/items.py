@@ -115,7 +115,7 @@ class DynamoDBItemStore:
             page = _scan_decoder.decode(answer)
             for item in page.items:
                 yield item
-            if page.last is None:
+            if not bytes(page.last):
                 return
             start = b',"ExclusiveStartKey":' + bytes(page.last)
 
@@ -224,7 +224,7 @@ def _probe(client: DynamoDBClient, write: ItemWrite) -> str:
 
 class _ScanPage(msgspec.Struct):
     items: list[dict[str, Any]] = msgspec.field(name="Items")
-    last: msgspec.Raw | None = msgspec.field(name="LastEvaluatedKey", default=None)
+    last: msgspec.Raw = msgspec.field(name="LastEvaluatedKey", default=msgspec.Raw())
 
 
 _scan_decoder = msgspec.json.Decoder(_ScanPage)

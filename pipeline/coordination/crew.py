@@ -52,9 +52,9 @@ class Crew(Generic[P]):
 
     async def step(self, shards: Collection[str], wanted: Callable[[str, StateRow], bool]) -> None:
         """Renew and take leases among `shards`, then start and stop processors to match. Never raises RetryLater."""
-        self._bury()
+        await self._bury()
         try:
-            await self._leases.step(shards, lambda s, row: self._may_start(s) and wanted(s, row), self._alive)
+            await self._leases.step(shards, lambda s, row: self._may_start(s) and wanted(s, row))
         except RetryLater as error:
             logger.warning("leases wait: %s", error)
         for shard in [s for s in self._tasks if s not in self._leases.held]:
@@ -88,23 +88,25 @@ class Crew(Generic[P]):
         run: Coroutine[Any, Any, None] = processor.run()
         self._tasks[shard] = asyncio.create_task(run, name=self._leases.key(shard))
 
-    def _alive(self, shard: str) -> bool:
-        task, processor = self._tasks.get(shard), self.processors.get(shard)
-        if task is None or processor is None:
-            return True  # leased, not yet started
-        return not task.done() and self._clock.monotonic() - processor.moved_at < self._stall_seconds
-
-    def _bury(self) -> None:
-        """Look at every processor that has stopped: ended in order, or died."""
+    async def _bury(self) -> None:
+        """Drop the lease of every processor that has stopped or stalled: it is never renewed for a dead one."""
         for shard, task in list(self._tasks.items()):
-            if not task.done():
+            stalled = self._clock.monotonic() - self.processors[shard].moved_at >= self._stall_seconds
+            if not task.done() and not stalled:
                 continue
-            error = None if task.cancelled() else task.exception()
-            if error is not None:
-                deaths = self._deaths.get(shard, (0, 0.0))[0] + 1
-                pause = RESTART.seconds(deaths, self._chance.fraction(), at_least=1.0)
-                self._deaths[shard] = (deaths, self._clock.monotonic() + pause)
-                logger.error("worker on %s died, tried again in %.0f s", self._leases.key(shard), pause, exc_info=error)
+            error = task.exception() if task.done() and not task.cancelled() else None
+            await self.stop(shard)
+            self._leases.drop(shard)
+            if stalled or error is not None:
+                self._mourn(shard, error)
+
+    def _mourn(self, shard: str, error: BaseException | None) -> None:
+        """Say what happened, and leave the shard alone for a while."""
+        deaths = self._deaths.get(shard, (0, 0.0))[0] + 1
+        pause = RESTART.seconds(deaths, self._chance.fraction(), at_least=1.0)
+        self._deaths[shard] = (deaths, self._clock.monotonic() + pause)
+        cause = "has stalled" if error is None else "died"
+        logger.error("worker on %s %s, tried again in %.0f s", self._leases.key(shard), cause, pause, exc_info=error)
 
     def _may_start(self, shard: str) -> bool:
         return self._deaths.get(shard, (0, 0.0))[1] <= self._clock.monotonic()

@@ -37,24 +37,25 @@ class Leases:
         self._sightings = Sightings(lease_seconds)
         self.held: dict[str, Held] = {}
 
-    async def step(
-        self, shards: Collection[str], wanted: Callable[[str, StateRow], bool], alive: Callable[[str], bool]
-    ) -> None:
+    async def step(self, shards: Collection[str], wanted: Callable[[str, StateRow], bool]) -> None:
         """Renew what we hold, then take what we should, among `shards`.
 
-        `wanted` says from a shard's row whether there is still work on it; `alive` whether our own processor of a held
-        shard lives and moves: a lease is never renewed for a dead one.
+        `wanted` says from a shard's row whether there is still work on it.
         Raises RetryLater when the state table cannot be reached; what could not be renewed in time is dropped first.
         """
         try:
             rows = await self._rows(shards)
-            for shard in [s for s in self.held if s not in rows or not alive(s)]:
-                del self.held[shard]
+            for shard in [s for s in self.held if s not in rows]:
+                self.drop(shard)
             for shard in list(self.held):
                 await self._renew(shard, rows[shard])
             await self._take({s: row for s, row in rows.items() if s in self.held or wanted(s, row)})
         finally:
             self._drop_stale()
+
+    def drop(self, shard: str) -> None:
+        """Hold a lease no longer, without a word to the others: it expires unless it is taken again."""
+        self.held.pop(shard, None)
 
     async def release(self, shard: str, fields: Mapping[str, FieldValue] | None = None) -> None:
         """Give a lease back so that the next worker need not wait; with `fields`, record them in the row as well.
@@ -67,7 +68,7 @@ class Leases:
         kept = {**held.row.fields, **(fields or {})}
         kept.pop("leaseOwner", None)
         await self._store.write(StateRow(held.row.key, held.row.version + 1, kept), held.row.version)
-        self.held.pop(shard, None)
+        self.drop(shard)
 
     def key(self, shard: str) -> str:
         """Return the row key of a shard's lease."""
@@ -92,7 +93,7 @@ class Leases:
         held = self.held[shard]
         ours = row.fields.get("leaseOwner") == self._owner and row.version - held.row.version in (0, 1)
         if not ours:  # one above what we remember is our own write whose answer was lost
-            del self.held[shard]
+            self.drop(shard)
             return
         await self._write_owned(shard, row)
 
@@ -115,13 +116,13 @@ class Leases:
         if await self._store.write(owned, row.version):
             self.held[shard] = Held(owned, began)
         else:
-            self.held.pop(shard, None)
+            self.drop(shard)
 
     def _drop_stale(self) -> None:
         now = self._clock.monotonic()
         for shard, held in list(self.held.items()):
             if now - held.renewed_at >= self._lease_seconds:
-                del self.held[shard]
+                self.drop(shard)
 
 
 def lease_key(group: str, shard: str) -> str:

@@ -173,14 +173,14 @@ class Cursor:
 
     def _accept(self, record: Record, changes: list[Change], positions: list[int]) -> None:
         """Number a record's new changes and keep those of our tables."""
-        known = self._seen.fresh_above(record.shard, record.lane)
+        known = self._seen.fresh_above(record.source, record.lane)
         fresh = record.changes
         if fresh[0].sequence <= known:
             fresh = tuple(change for change in fresh if change.sequence > known)
             self.report.duplicates += len(record.changes) - len(fresh)
         if not fresh:
             return
-        self._seen.note(record.shard, record.lane, fresh[-1].sequence, record.arrival_ms)
+        self._seen.note(record.source, record.lane, fresh[-1].sequence, record.arrival_ms)
         start = self._position + 1
         self._position += len(fresh)
         if fresh[0].table in self._appetite.tables:  # a record is of one table

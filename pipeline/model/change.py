@@ -18,8 +18,8 @@ class Change(NamedTuple):
     """One recorded insert, modify or remove of one item.
 
     A named tuple, not a dataclass: hundreds of thousands are built a second, and this is the cheapest immutable form.
-    (`epoch`, `shard`, `sequence`) is its identity; an eventID or a Kinesis sequence number is not (a retried put makes
-    a second record of the same change).
+    (`table`, `epoch`, `shard`, `sequence`) is its identity; an eventID or a Kinesis sequence number is not: a retried
+    put makes a second record of the same change.
     """
 
     table: str
@@ -78,6 +78,10 @@ class Batch:
     def __len__(self) -> int:
         """Return the number of changes carried, which may be less than the range covered."""
         return len(self.changes)
+
+    def __bool__(self) -> bool:
+        """Return True: a batch without changes still covers a range."""
+        return True
 
     def after(self, position: int) -> "Batch | None":
         """Return what lies above `position`, or None when nothing of the range does."""

@@ -169,6 +169,18 @@ class SinkContract(Rig):
 
         asyncio.run(case())
 
+    def test_a_shard_that_comes_back_is_continued(self) -> None:
+        """A sink that gives up a shard and gets it back later goes on above what was written in between."""
+
+        async def case() -> None:
+            stores, sink = await self.start()
+            await sink.write(batch(CHANGES, 1, 3))
+            await self.deliver(stores, batches(CHANGES[:8], 6, start=4))
+            await sink.write(batch(CHANGES, 9, 12))
+            await self.holds(stores, batch(CHANGES, 1, 12))
+
+        asyncio.run(case())
+
     def test_old_after_new_is_ignored(self) -> None:
         """An old batch that comes after newer ones, through a new sink, brings nothing old back."""
 

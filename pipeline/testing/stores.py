@@ -160,7 +160,8 @@ class FakeObjectStore:
     async def names(self, prefix: str, after: str = "") -> AsyncIterator[str]:
         """Yield names in ascending order."""
         async with self.faults.around("names"):
-            found = sorted(n for n in self.objects if n.startswith(checked_prefix(prefix)) and n > after)
+            start = checked_prefix(prefix)
+            found = sorted(name for name in self.objects if name.startswith(start) and name > after)
         for name in found:
             yield name
 

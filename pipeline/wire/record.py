@@ -17,7 +17,8 @@ class Record(NamedTuple):
 
     sequence: int
     arrival_ms: int
-    shard: str
+    source: str
+    """Table, epoch and shard of the changes: shards of two tables may have one name."""
     lane: int
     changes: tuple[Change, ...]
     size_bytes: int
@@ -35,13 +36,13 @@ async def decode(record: LogRecord, claims: ObjectStore | None) -> Record:
             frame = await _claimed(header.claim, claims)
         changes = compact.decode_frame(header, frame)
         return Record(
-            record.sequence, record.arrival_ms, header.shard, header.lane, changes, compact.expanded_bytes(frame)
+            record.sequence, record.arrival_ms, _source(changes[0]), header.lane, changes, compact.expanded_bytes(frame)
         )
     origin = open_wire.read_partition_key(record.partition_key)
     change, claim = open_wire.decode_change(record.data, origin)
     if claim is not None:
         change = open_wire.with_images(change, await _claimed(claim, claims))
-    return Record(record.sequence, record.arrival_ms, origin.shard, origin.lane, (change,), len(record.data))
+    return Record(record.sequence, record.arrival_ms, _source(change), origin.lane, (change,), len(record.data))
 
 
 async def _claimed(claim: compact.Claim, claims: ObjectStore | None) -> bytes:
@@ -49,3 +50,7 @@ async def _claimed(claim: compact.Claim, claims: ObjectStore | None) -> bytes:
         msg = "stream.claim_bucket is not set, but a record points to a claimed object"
         raise Misconfigured(msg, hint="set it to the bucket the capture writes to")
     return compact.check_claim(claim, await claims.read(claim.name))
+
+
+def _source(change: Change) -> str:
+    return f"{change.table}/{change.epoch}/{change.shard}"

@@ -14,6 +14,7 @@ from pipeline.wire.json import canonical_keys
 
 _TTL_IDENTITY = {"type": "Service", "principalid": "dynamodb.amazonaws.com"}
 _ABSENT = (b"", b"null")
+_KINDS = {kind.value: kind for kind in ChangeKind}
 
 
 class _Detail(msgspec.Struct, gc=False, rename="pascal"):
@@ -66,11 +67,11 @@ class SourceShard:
         text = detail.sequence_number
         if not (text.isascii() and text.isdecimal()):
             raise Corrupt(f"a record of {self._place()} has a sequence that is no number")
+        kind = _KINDS.get(record.event_name)
+        if kind is None:
+            raise Corrupt(f"record {text} of {self._place()} is of an unknown kind")
         try:
-            kind = ChangeKind(record.event_name)
             keys = canonical_keys(detail.keys, self.hash_attribute)
-        except ValueError as error:
-            raise Corrupt(f"record {text} of {self._place()} is of an unknown kind") from error
         except Corrupt as error:
             raise Corrupt(f"record {text} of {self._place()}: {error.reason}", hint=error.hint) from error
         before, after = _image(detail.old_image), _image(detail.new_image)

@@ -13,7 +13,7 @@ BOTH_IMAGES = "NEW_AND_OLD_IMAGES"
 async def source_tables(parts: Parts) -> list[TableDescription]:
     """Return the source tables, each with a stream of both images. Raises Misconfigured with the fix."""
     source = parts.settings.source
-    tables = Tables(parts.aws.dynamodb(source.region, CONTROL), parts.clock)
+    tables = Tables(parts.aws.dynamodb(source.region, CONTROL), parts.around.clock)
     return [_captured(await tables.describe(name), name, source.region) for name in source.tables]
 
 
@@ -44,7 +44,9 @@ def stream_fix(name: str, region: str) -> str:
 async def check_stream(parts: Parts) -> None:
     """Raise Misconfigured when the Kinesis stream is missing, or cannot keep the order of lanes."""
     stream = parts.settings.stream
-    described = await KinesisControl(parts.aws.kinesis(stream.region, CONTROL), parts.clock).describe(stream.name)
+    described = await KinesisControl(parts.aws.kinesis(stream.region, CONTROL), parts.around.clock).describe(
+        stream.name
+    )
     if described is None:
         msg = f"stream.name: there is no Kinesis stream {stream.name} in {stream.region}"
         raise Misconfigured(msg, hint="`fanout setup` creates it")
@@ -54,9 +56,9 @@ async def fix_lanes(parts: Parts) -> None:
     """Record how the stream is written the first time, and refuse another way later: order depends on it."""
     stream = parts.settings.stream
     key = f"stream:{stream.name}"
-    if await parts.store.write(StateRow(key, 0, {"lanes": stream.lanes, "entityType": "STREAM"}), None):
+    if await parts.around.store.write(StateRow(key, 0, {"lanes": stream.lanes, "entityType": "STREAM"}), None):
         return
-    begun = (await parts.store.read([key]))[key].fields.get("lanes")
+    begun = (await parts.around.store.read([key]))[key].fields.get("lanes")
     if begun != stream.lanes:
         msg = f"stream.lanes is {stream.lanes}, but {stream.name} was begun with {begun!r}"
         raise Misconfigured(msg, hint="set it back; to change it, drain the stream and begin a new one")

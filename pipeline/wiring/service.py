@@ -7,7 +7,8 @@ from typing import Any
 from pipeline.aws.session import Aws
 from pipeline.settings import Settings
 from pipeline.telemetry.reports import health_of, status_of
-from pipeline.wiring.build import Parts, capture_of, delivery_of, parts_of, topologies_of
+from pipeline.wiring.build import Parts, capture_of, parts_of, topologies_of
+from pipeline.wiring.core import delivery_of
 from pipeline.wiring.resources import check_stream, fix_lanes, source_tables
 from pipeline.worker.app import Work
 from pipeline.worker.process import run as run_worker
@@ -27,14 +28,14 @@ async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
     await fix_lanes(parts)
     captures = [capture_of(parts, table) for table in await source_tables(parts)] if capture else []
     topologies = topologies_of(parts) if worker else {}
-    delivery = delivery_of(parts, topologies) if worker else None
+    delivery = delivery_of(parts.around, topologies) if worker else None
 
     def status() -> Mapping[str, Any]:
-        return status_of(parts.owner, captures, delivery)
+        return status_of(parts.around.owner, captures, delivery)
 
     settings = parts.settings.worker
     return Work(
-        parts.log.name,
+        parts.around.log.name,
         captures,
         delivery,
         topologies,

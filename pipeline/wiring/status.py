@@ -12,7 +12,8 @@ from pipeline.model.progress import Checkpoint
 from pipeline.model.shard import Shard, by_lineage
 from pipeline.ports import StateRow, StateStore
 from pipeline.settings import Settings
-from pipeline.wiring.build import CAPTURE, Parts, checkpoint_key, group_of_table, parts_of, stream_of
+from pipeline.wiring.build import Parts, parts_of, stream_of
+from pipeline.wiring.core import CAPTURE, checkpoint_key, group_of
 
 
 def collect(settings: Settings) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def collect(settings: Settings) -> dict[str, Any]:
 
 async def _collect(parts: Parts) -> dict[str, Any]:
     settings = parts.settings
-    tables = Tables(parts.aws.dynamodb(settings.source.region, CONTROL), parts.clock)
+    tables = Tables(parts.aws.dynamodb(settings.source.region, CONTROL), parts.around.clock)
     capture: list[dict[str, Any]] = []
     newest_ms = 0
     for name in settings.source.tables:
@@ -32,17 +33,22 @@ async def _collect(parts: Parts) -> dict[str, Any]:
             capture.append({"table": name, "shard": "", "owner": "", "state": "no table or no stream"})
             continue
         shards = by_lineage(await stream_of(parts, table).shards())
-        rows = await _rows(parts.store, group_of_table(table), shards, [CAPTURE])
+        rows = await _rows(parts.around.store, group_of(table.name, table.stream_label), shards, [CAPTURE])
         capture += [{"table": name, **row} for row in rows]
         newest_ms = max([newest_ms, *(row["time_ms"] for row in rows)])
-    shards = by_lineage(await parts.log.shards())
-    delivery = await _rows(parts.store, parts.log.name, shards, list(settings.topologies))
-    now_ms = parts.clock.now_ms()
+    shards = by_lineage(await parts.around.log.shards())
+    delivery = await _rows(parts.around.store, parts.around.log.name, shards, list(settings.topologies))
+    now_ms = parts.around.clock.now_ms()
     for row in capture:
         _add_age(row, now_ms)
     for row in delivery:
         _add_lag(row, newest_ms)
-    return {"tables": list(settings.source.tables), "stream": parts.log.name, "capture": capture, "delivery": delivery}
+    return {
+        "tables": list(settings.source.tables),
+        "stream": parts.around.log.name,
+        "capture": capture,
+        "delivery": delivery,
+    }
 
 
 async def _rows(store: StateStore, group: str, shards: Sequence[Shard], names: Sequence[str]) -> list[dict[str, Any]]:

@@ -97,7 +97,7 @@ class TestExactReplica(SinkContract):
 
     def make_stores(self) -> Stores:
         """Add the table of position rows."""
-        return Stores({**TABLES, "fanout-sink-positions": ("row",)})
+        return Stores({**TABLES, "fanout-positions": ("row",)})
 
     def make_sink(self, context: StoresContext) -> Sink:
         """Make it."""

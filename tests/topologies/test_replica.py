@@ -74,6 +74,14 @@ def test_a_row_behind_the_batch_stops_the_shard() -> None:
     assert world.items(REGION).content["orders"] == {}
 
 
+def test_positions_that_were_never_delivered_stop_the_shard() -> None:
+    """A sink that is given positions above a hole stops, though it knows where the row is."""
+    target, changes = sink(stores()), history(["a"] * 9)
+    asyncio.run(target.write(batch(changes, 1, 3)))
+    with pytest.raises(Corrupt, match="is at 3, the batch starts at 5"):
+        asyncio.run(target.write(batch(changes, 5, 9)))
+
+
 def test_a_row_that_refuses_but_has_not_moved_is_tried_later() -> None:
     """A transaction that was refused though the row did not move is a matter for later, not an endless loop."""
 

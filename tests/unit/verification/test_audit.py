@@ -140,6 +140,16 @@ def test_an_object_of_another_shard_is_found() -> None:
     assert not verify(objects).sound
 
 
+def test_a_fork_is_found() -> None:
+    """An object that is sound in itself but belongs to another history does not follow its predecessor."""
+    objects = log()
+    fork = chain.ChainForm().encode(batches(CHANGES, 3, 7)[2], packed.Link(7, name_of(4), "0" * 64))[0]
+    objects.content[name_of(8)] = fork
+    (problem,) = verify(objects).problems
+    assert problem.object == name_of(8)
+    assert "does not follow" in problem.reason
+
+
 def test_the_list_of_problems_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ruined log gives a count of all problems and a list of the first."""
     monkeypatch.setattr(audit, "PROBLEMS_MAX", 2)

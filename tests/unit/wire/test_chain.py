@@ -7,6 +7,7 @@ import orjson
 import pytest
 import zstandard
 
+from pipeline.model.change import Batch
 from pipeline.model.errors import Corrupt
 from pipeline.testing.changes import SHARD, STREAM, batch, history, put, remove
 from pipeline.wire import chain, packed
@@ -97,6 +98,13 @@ def test_an_entry_that_cannot_be_read_is_a_break() -> None:
     """A line that is no entry is reported, and the rest is still checked."""
     found = list(chain.breaks(chain.decode(NAME, packed.pack(edited(2, b'{"position":2', b'{"position":"x"')))))
     assert any("cannot be read" in each.reason for each in found)
+
+
+def test_positions_out_of_order_are_a_break_whatever_the_hashes() -> None:
+    """Entries whose positions do not rise, or leave the object's range, are found though every hash fits."""
+    for positions in ((2, 1, 3, 4, 5), (1, 1, 2, 3, 4), (1, 2, 3, 4, 6)):
+        data, _ = FORM.encode(Batch(STREAM, SHARD, 1, 5, CHANGES, positions), GENESIS)
+        assert list(chain.breaks(chain.decode(NAME, data)))
 
 
 def test_a_cut_object_is_corrupt() -> None:

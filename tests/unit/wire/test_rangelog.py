@@ -56,6 +56,13 @@ def test_a_log_without_its_last_object_has_a_hole(form: Form) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_positions_that_were_never_delivered_are_a_hole(form: Form) -> None:
+    """A worker that is given positions above a hole stops, though it knows the end of the log."""
+    with pytest.raises(Corrupt, match="4 to 4"):
+        stored((1, 3), (5, 9), form=form)
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_an_empty_store_is_a_hole_above_position_1(form: Form) -> None:
     """A worker that starts in the middle, on an empty store, stops."""
     with pytest.raises(Corrupt, match="1 to 2"):
@@ -118,6 +125,14 @@ def test_ranges_longer_than_the_span_are_cut() -> None:
     objects = MemoryObjects()
     asyncio.run(RangeLog(objects, SegmentForm()).append(Batch(STREAM, SHARD, 1, 2 * SPAN_MAX + 1, (), ())))
     assert starts(objects) == [1, SPAN_MAX + 1, 2 * SPAN_MAX + 1]
+
+
+def test_the_longest_object_is_found_from_right_above_it() -> None:
+    """A start right above an object of SPAN_MAX positions still finds it."""
+    objects = MemoryObjects()
+    for first in (1, SPAN_MAX + 1):
+        asyncio.run(RangeLog(objects, SegmentForm()).append(Batch(STREAM, SHARD, first, first + SPAN_MAX - 1, (), ())))
+    assert starts(objects) == [1, SPAN_MAX + 1]
 
 
 def test_steady_writing_costs_one_call_a_batch() -> None:

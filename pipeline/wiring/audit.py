@@ -1,0 +1,60 @@
+"""`fanout audit verify`: the chains of a log against themselves, and their ends against the checkpoints."""
+
+import asyncio
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.aws.objects import S3ObjectStore
+from pipeline.aws.session import Aws
+from pipeline.coordination.checkpoints import read_many
+from pipeline.model.errors import Misconfigured
+from pipeline.settings import Settings
+from pipeline.verification.audit import Report, verify_chain
+from pipeline.wiring.build import Parts, parts_of
+from pipeline.wiring.core import checkpoint_key
+
+
+def verify(settings: Settings, *, topology: str) -> dict[str, Any]:
+    """Return the report; `verified` says whether the log is complete and unaltered. Raises Misconfigured."""
+    configured = settings.topologies.get(topology)
+    if configured is None or not hasattr(configured.options, "bucket"):
+        known = ", ".join(settings.topologies) or "none"
+        msg = f"topologies.{topology}: no topology of that name writes an audit log"
+        raise Misconfigured(msg, hint=f"give --topology; configured: {known}")
+    options = configured.options
+    with Aws() as aws:
+        region = options.region or settings.stream.region
+        objects = S3ObjectStore(aws, region, options.bucket, options.prefix)
+        return asyncio.run(_verify(parts_of(settings, aws), objects, topology))
+
+
+async def _verify(parts: Parts, objects: S3ObjectStore, topology: str) -> dict[str, Any]:
+    # The checkpoints first: what is appended after they were read can only put a chain further ahead.
+    delivered = await _delivered(parts, topology)
+    report = await verify_chain(objects)
+    _look_at_ends(report, delivered)
+    return {
+        "verified": report.sound,
+        "entries": report.entries,
+        "objects": report.objects,
+        "chains": [{"chain": name, **asdict(head)} for name, head in sorted(report.heads.items())],
+        "problems_count": report.problems_count,
+        "problems": [asdict(problem) for problem in report.problems],
+    }
+
+
+async def _delivered(parts: Parts, topology: str) -> dict[str, int]:
+    """Return the position up to which each chain must reach, by `chain/<stream>/<shard>`."""
+    log = parts.around.log
+    keys = {shard.id: checkpoint_key(log.name, shard.id, topology) for shard in await log.shards()}
+    stored = await read_many(parts.around.store, list(keys.values()))
+    return {f"chain/{log.name}/{shard}": stored[key].delivered for shard, key in keys.items() if key in stored}
+
+
+def _look_at_ends(report: Report, delivered: dict[str, int]) -> None:
+    """Add a problem for every chain that ends before its topology's checkpoint: its last objects were removed."""
+    for name, position in sorted(delivered.items()):
+        head = report.heads.get(name)
+        reached = head.position if head else 0
+        if reached < position:
+            report.add(name, reached + 1, position, "the chain ends before what its checkpoint says was written")

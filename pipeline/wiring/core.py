@@ -1,0 +1,98 @@
+"""Captures and deliveries from ports: the same assembly for the service and for a simulated world."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from pipeline.capture.packing import Packer, Packing
+from pipeline.capture.shard import ShardCapture
+from pipeline.capture.table import TableCapture
+from pipeline.coordination.checkpoints import CheckpointSlot
+from pipeline.coordination.crew import Crew
+from pipeline.coordination.leases import Leases, lease_key
+from pipeline.delivery.cursor import Cursor
+from pipeline.delivery.shard import Follower, ShardDelivery
+from pipeline.delivery.stream import StreamDelivery
+from pipeline.delivery.topology import TopologyRunner
+from pipeline.model.state import Report
+from pipeline.ports import Chance, Clock, Log, ObjectStore, StateStore, TableStream
+
+CAPTURE = "capture"
+"""What stands for a topology's name in the key of a capture's checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every object of one worker is made of."""
+
+    owner: str
+    """The worker's name in leases: never one that another process, or an earlier run of this one, had."""
+    log: Log
+    claims: ObjectStore | None
+    store: StateStore
+    clock: Clock
+    chance: Chance
+    lease_seconds: float
+    checkpoint_seconds: float
+    ring_bytes_max: int
+
+
+def capture_of(around: Surroundings, stream: TableStream, packing: Packing) -> TableCapture:
+    """Return the capture of a table's stream."""
+    group = group_of(stream.table, stream.epoch)
+    packer = Packer(packing, around.claims)
+    leases = _leases(around, group)
+
+    def build(shard: str) -> ShardCapture:
+        slot = _slot(around, group, shard, CAPTURE)
+        return ShardCapture(stream, around.log, packer, slot, around.clock, around.chance, shard)
+
+    crew = Crew(leases, around.clock, around.chance, around.lease_seconds, build)
+    return TableCapture(stream, around.store, leases, crew, around.clock)
+
+
+def delivery_of(around: Surroundings, topologies: Mapping[str, TopologyRunner]) -> StreamDelivery:
+    """Return the delivery of the Kinesis stream to the topologies."""
+    group = around.log.name
+    leases = _leases(around, group)
+
+    def build(shard: str) -> ShardDelivery:
+        return ShardDelivery(
+            around.log,
+            around.claims,
+            around.store,
+            around.clock,
+            around.chance,
+            delivery.known[shard],
+            {name: _follower(around, group, shard, runner) for name, runner in topologies.items()},
+            partial(checkpoint_key, group),
+            ring_bytes_max=around.ring_bytes_max,
+            checkpoint_seconds=around.checkpoint_seconds,
+        )
+
+    crew = Crew(leases, around.clock, around.chance, around.lease_seconds, build)
+    delivery = StreamDelivery(around.log, leases, crew, around.clock, list(topologies))
+    return delivery
+
+
+def group_of(table: str, epoch: str) -> str:
+    """Return the group of the leases of a table's stream: another stream of the table has leases of its own."""
+    return f"{table}/{epoch}"
+
+
+def checkpoint_key(group: str, shard: str, name: str) -> str:
+    """Return the key of the checkpoint row of a topology (or the capture) on a shard."""
+    return f"{lease_key(group, shard)}@{name}"
+
+
+def _follower(around: Surroundings, group: str, shard: str, runner: TopologyRunner) -> Follower:
+    cursor = Cursor(around.log.name, shard, runner.appetite, Report(moved_at=around.clock.monotonic()))
+    return Follower(cursor, _slot(around, group, shard, runner.name))
+
+
+def _leases(around: Surroundings, group: str) -> Leases:
+    return Leases(around.store, around.clock, owner=around.owner, group=group, lease_seconds=around.lease_seconds)
+
+
+def _slot(around: Surroundings, group: str, shard: str, name: str) -> CheckpointSlot:
+    return CheckpointSlot(around.store, around.clock, around.chance, checkpoint_key(group, shard, name), around.owner)
