@@ -79,6 +79,21 @@ class Child:
             self.close()
         raise Unavailable(f"{self.name} did not start", hint=f"see {self.log}")
 
+    @property
+    def ended(self) -> int | None:
+        """Return the exit code of a server that has ended by itself, None otherwise."""
+        return None if self._process is None else self._process.poll()
+
+    def stop(self, seconds: float) -> int:
+        """Send SIGTERM and return the exit code; a server that has not ended in time is killed, which shows in it."""
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait(STOP_SECONDS)
+
     def close(self) -> None:
         """Kill the server and wait until it is gone; a second call does nothing."""
         process, self._process = self._process, None
