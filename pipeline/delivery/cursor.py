@@ -82,6 +82,11 @@ class Cursor:
         """Return True while a batch is taken and not settled."""
         return bool(self._inflight)
 
+    def lag_seconds(self, now_ms: int) -> float:
+        """Return how long ago the last settled change was made; 0 when there is nothing left to settle."""
+        idle = not self._pending and not self._inflight
+        return 0.0 if idle or not self.settled.time_ms else max(0.0, (now_ms - self.settled.time_ms) / 1000)
+
     @property
     def closed(self) -> bool:
         """Return True when the shard's last page was taken."""
@@ -112,7 +117,6 @@ class Cursor:
         if fresh:
             self.place = fresh[-1].sequence
         self._closed = page.ended
-        self.report.lag_seconds = page.behind_ms / 1000 if not fresh else self.report.lag_seconds
         self._end_if_done()
 
     def take(self, now: float, *, hurry: bool = False) -> Batch | None:

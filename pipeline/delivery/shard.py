@@ -90,9 +90,11 @@ class ShardDelivery:
         follower = self.followers[topology]
         if not follower.started or self._lost:
             return None
-        now = self._clock.monotonic()
-        follower.cursor.follow(self._ring, now)
-        return follower.cursor.take(now, hurry=hurry)
+        now, cursor = self._clock.monotonic(), follower.cursor
+        cursor.follow(self._ring, now)
+        batch = cursor.take(now, hurry=hurry)
+        cursor.report.lag_seconds = cursor.lag_seconds(self._clock.now_ms())
+        return batch
 
     def settle(self, topology: str, batch: Batch) -> None:
         """Note that a batch is durable at the topology's sink; the next save stores it."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.aws.session import Aws
 from pipeline.settings import Settings
+from pipeline.telemetry.metrics import PipelineCollector
 from pipeline.telemetry.reports import health_of, status_of
 from pipeline.wiring.build import Parts, capture_of, parts_of, topologies_of
 from pipeline.wiring.core import delivery_of
@@ -46,4 +47,5 @@ async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
         web_port=settings.web_port,
         health=lambda: health_of(captures, delivery),
         status=status,
+        metrics=PipelineCollector(captures, delivery),
     )

@@ -10,6 +10,8 @@ from faust.sensors.prometheus import setup_prometheus_sensors
 from faust.web import Request, Response, View
 from mode import Service
 from mode.supervisors import CrashingSupervisor
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.registry import Collector
 
 from pipeline.capture.table import TableCapture
 from pipeline.delivery.stream import StreamDelivery
@@ -36,6 +38,7 @@ class Work:
     health: Callable[[], Mapping[str, Any]]
     """Returns at least `healthy`; the page answers 503 when it is False."""
     status: Callable[[], Mapping[str, Any]]
+    metrics: Collector
 
 
 class Boot(BootStrategy):
@@ -109,7 +112,10 @@ class CaptureService(Service):
 def create_app(work: Work) -> FanoutApp:
     """Return the app of a process."""
     app = FanoutApp(work)
-    setup_prometheus_sensors(app, pattern="/metrics", name_prefix="fanout_worker")
+    registry = CollectorRegistry()
+    registry.register(work.metrics)
+    ProcessCollector(registry=registry)
+    setup_prometheus_sensors(app, pattern="/metrics", registry=registry, name_prefix="fanout_faust")
     for name in work.topologies:
         _add_agent(app, name)
     _add_pages(app)

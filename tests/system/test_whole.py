@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.capture.packing import WireForm
 from pipeline.model.errors import RetryLater
+from pipeline.plugin import Sink
 from tests.system.world import World, item
 
 
@@ -55,7 +56,10 @@ def test_kills_reshards_and_faults_lose_and_reorder_nothing(seed: int, form: Wir
         rate = rng.choice((0.0, 0.05, 0.2))
         world.log.faults.decide = world.store.faults.decide = storm(rng, rate)
         world.log.refuses = lambda _: "ProvisionedThroughputExceededException" if rng.random() < rate else None
-        sinks = lambda: {"a": world.sink("a"), "b": world.sink("b")}  # noqa: E731
+
+        def sinks() -> dict[str, Sink]:
+            return {"a": world.sink("a"), "b": world.sink("b")}
+
         captures = [world.capture(), world.capture()]
         workers = [world.worker(sinks()), world.worker(sinks())]
         for _ in range(8):

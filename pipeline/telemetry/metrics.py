@@ -1,0 +1,62 @@
+"""Metrics of captures and topologies, read from their reports when Prometheus asks."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from pipeline.capture.table import TableCapture
+from pipeline.delivery.stream import StreamDelivery
+from pipeline.model.state import Flow, Report
+
+CAPTURE_LABELS = ("table", "shard")
+DELIVERY_LABELS = ("topology", "shard")
+
+
+class PipelineCollector(Collector):
+    """Counts and lags by table, topology and shard: names from the configuration and the streams, never from items."""
+
+    def __init__(self, captures: Sequence[TableCapture], delivery: StreamDelivery | None) -> None:
+        self._captures = captures
+        self._delivery = delivery
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics of this moment."""
+        yield from _family("capture", CAPTURE_LABELS, list(self._capture_reports()))
+        yield from _family("topology", DELIVERY_LABELS, list(self._topology_reports()))
+        if self._delivery is not None:
+            reads = CounterMetricFamily(
+                "fanout_stream_reads", "GetRecords calls on the Kinesis stream", labels=["shard"]
+            )
+            for shard, delivery in self._delivery.deliveries.items():
+                reads.add_metric([shard], delivery.report.reads)
+            yield reads
+
+    def _capture_reports(self) -> Iterator[tuple[tuple[str, str], Report]]:
+        for table in self._captures:
+            for shard, capture in table.captures.items():
+                yield (table.table, shard), capture.report
+
+    def _topology_reports(self) -> Iterator[tuple[tuple[str, str], Report]]:
+        if self._delivery is not None:
+            for shard, delivery in self._delivery.deliveries.items():
+                for name, follower in delivery.followers.items():
+                    yield (name, shard), follower.cursor.report
+
+
+def _family(kind: str, labels: tuple[str, str], reports: Sequence[tuple[tuple[str, str], Report]]) -> Iterator[Metric]:
+    """Yield one metric for each figure of a report."""
+    changes = CounterMetricFamily(f"fanout_{kind}_changes", "Changes dealt with by this process", labels=labels)
+    repeats = CounterMetricFamily(f"fanout_{kind}_duplicates", "Repeats recognised and dropped", labels=labels)
+    lag = GaugeMetricFamily(
+        f"fanout_{kind}_lag_seconds", "Age of the last change when it was dealt with", labels=labels
+    )
+    attempts = GaugeMetricFamily(f"fanout_{kind}_attempts", "Failed attempts of the present call", labels=labels)
+    halted = GaugeMetricFamily(f"fanout_{kind}_halted", "1 while it waits for a person", labels=labels)
+    for place, report in reports:
+        changes.add_metric(place, report.changes)
+        repeats.add_metric(place, report.duplicates)
+        lag.add_metric(place, report.lag_seconds)
+        attempts.add_metric(place, report.attempts)
+        halted.add_metric(place, report.flow is Flow.HALTED)
+    yield from (changes, repeats, lag, attempts, halted)

@@ -1,0 +1,1 @@
+"""The Faust worker over fakes."""
