@@ -1,5 +1,6 @@
 """Reading back, through the same adapters, what the demo's pipeline has done."""
 
+import asyncio
 from collections.abc import Awaitable
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from pipeline.history.fold import fold, segments
 from pipeline.model.errors import PipelineError
 from pipeline.model.progress import Checkpoint
 from pipeline.ports import ObjectStore
-from pipeline.verification.audit import verify_chain
 from pipeline.verification.compare import compare, items_of
 from pipeline.wire import chain, segment
 from pipeline.wire.packed import Kind, unpack
+from pipeline.wiring import audit
 from pipeline.wiring.build import Parts
 from pipeline.wiring.demo.gauges import Group
 from pipeline.wiring.demo.proof import Evidence, mark_of_change, mark_of_entry
@@ -27,6 +28,8 @@ from pipeline.wiring.demo.workload import KEY_NAMES
 
 PAGES_MAX = 100_000
 """Pages of one Kinesis shard: more than any demo fills."""
+PROBLEMS_MAX = 3
+"""Problems of the audit log that are quoted."""
 
 
 class Reading:
@@ -36,8 +39,8 @@ class Reading:
         self._parts = parts
         options = {name: each.options for name, each in parts.settings.topologies.items()}
         region = parts.settings.stream.region
-        self._source = DynamoDBItemStore(parts.aws, SOURCE_REGION, parts.clock)
-        self._replica = DynamoDBItemStore(parts.aws, REPLICA_REGION, parts.clock)
+        self._source = DynamoDBItemStore(parts.aws, SOURCE_REGION, parts.around.clock)
+        self._replica = DynamoDBItemStore(parts.aws, REPLICA_REGION, parts.around.clock)
         self._positions_table = options["replica"].positions_table
         self._archive = S3ObjectStore(parts.aws, region, options["archive"].bucket, options["archive"].prefix)
         self._audit = S3ObjectStore(parts.aws, region, options["audit"].bucket, options["audit"].prefix)
@@ -64,14 +67,14 @@ class Reading:
         out: dict[str, int] = {}
         for name in group.topologies:
             keys = dict(zip(group.shards, group.checkpoint_keys(name), strict=True))
-            saved = await read_many(self._parts.store, list(keys.values()))
+            saved = await read_many(self._parts.around.store, list(keys.values()))
             at = {shard: saved.get(key, Checkpoint()).position for shard, key in keys.items()}
             out[name] = sum([await self._effect(name, shard) - at[shard] for shard in group.shards])
         return out
 
     async def _effect(self, topology: str, shard: str) -> int:
         """Return the last position of a shard that is at a topology's sink."""
-        stream = self._parts.log.name
+        stream = self._parts.around.log.name
         match topology:
             case "replica":
                 return await self._replica.position(self._positions_table, f"replica/{stream}/{shard}")
@@ -98,9 +101,9 @@ class Reading:
     async def _look_at_audit(self, found: Evidence) -> None:
         marks: dict[bytes, list[int]] = {}
         found.audit = marks
-        report = await verify_chain(self._audit)
-        found.audit_entries, found.audit_sound = report.entries, report.sound
-        found.problems += [f"audit: {each.object}: {each.reason}" for each in report.problems[:3]]
+        report = await asyncio.to_thread(audit.verify, self._parts.settings, topology="audit")
+        found.audit_entries, found.audit_sound = report["entries"], report["verified"]
+        found.problems += [f"audit: {each['object']}: {each['reason']}" for each in report["problems"][:PROBLEMS_MAX]]
         async for name in self._audit.names(f"{chain.KIND.folder}/"):
             for line in chain.decode(name, await self._audit.read(name) or b"").lines[1:]:
                 entry = orjson.loads(line)
@@ -112,8 +115,8 @@ class Reading:
     async def _look_at_stream(self, found: Evidence) -> None:
         carried = 0
         distinct: set[tuple[str, str, int]] = set()
-        for shard in await self._parts.log.shards():
-            reader = ShardReader(self._parts.log, None, shard.id, None, lambda: None)
+        for shard in await self._parts.around.log.shards():
+            reader = ShardReader(self._parts.around.log, None, shard.id, None, lambda: None)
             for _ in range(PAGES_MAX):
                 page = await reader.read()
                 carried += sum(len(record.changes) for record in page.records)

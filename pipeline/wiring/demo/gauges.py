@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pipeline.coordination.checkpoints import read_many
 from pipeline.coordination.leases import lease_key
 from pipeline.model.progress import Checkpoint
-from pipeline.wiring.build import CAPTURE, Parts, checkpoint_key, group_of_table, stream_of
+from pipeline.wiring.build import Parts, stream_of
+from pipeline.wiring.core import CAPTURE, checkpoint_key, group_of
 from pipeline.wiring.resources import source_tables
 
 
@@ -31,7 +32,7 @@ class Gauges:
     """Reads checkpoints and leases. On the emulator shards are never split, so they are listed once."""
 
     def __init__(self, parts: Parts, capture: Group, delivery: Group) -> None:
-        self._store = parts.store
+        self._store = parts.around.store
         self.groups = {"capture": capture, "worker": delivery}
 
     async def captured(self) -> int:
@@ -61,11 +62,11 @@ async def gauges_of(parts: Parts) -> Gauges:
     """Return the gauges of a pipeline of one table, whose resources exist."""
     (table,) = await source_tables(parts)
     source_shards = [shard.id for shard in await stream_of(parts, table).shards()]
-    shards = [shard.id for shard in await parts.log.shards()]
+    shards = [shard.id for shard in await parts.around.log.shards()]
     return Gauges(
         parts,
-        Group(group_of_table(table), source_shards, [CAPTURE]),
-        Group(parts.log.name, shards, list(parts.settings.topologies)),
+        Group(group_of(table.name, table.stream_label), source_shards, [CAPTURE]),
+        Group(parts.around.log.name, shards, list(parts.settings.topologies)),
     )
 
 

@@ -39,14 +39,14 @@ class Play:
         self._parts = parts
         self._scene = scene
         self._gauges = gauges
-        self._clock = parts.clock
-        self._began = parts.clock.monotonic()
+        self._clock = parts.around.clock
+        self._began = parts.around.clock.monotonic()
         self._running: dict[str, Child] = {}
         self._problems: list[str] = []
         self._sink_repeats = 0
         self._reading = Reading(parts)
-        source = DynamoDBItemStore(parts.aws, SOURCE_REGION, parts.clock)
-        self._workload = Workload(source, parts.clock, parts.chance, plan(TABLE, scene.changes))
+        source = DynamoDBItemStore(parts.aws, SOURCE_REGION, parts.around.clock)
+        self._workload = Workload(source, parts.around.clock, parts.around.chance, plan(TABLE, scene.changes))
         self._writing: asyncio.Task[None] | None = None
         scene.shards = len(gauges.groups["worker"].shards)
 
