@@ -96,8 +96,11 @@ def modules_and_page(modules: Iterable[str], page: str) -> list[str]:
     """Complain about modules the page does not name, and names on the page that are no module."""
     exist = {path for path in modules if not path.endswith("__init__.py")}
     named = {match.group(1) for match in NAMED_MODULE.finditer(page)}
-    unnamed = [f"{path} is named in no doc: say in docs/index.md what it is for" for path in sorted(exist - named)]
-    return unnamed + [f"docs/index.md names {path}, which does not exist" for path in sorted(named - exist)]
+    unnamed = [
+        f"{path} is named in no doc: give it a first line and run `fanout reference .`"
+        for path in sorted(exist - named)
+    ]
+    return unnamed + [f"docs/reference/modules.md names {path}, which does not exist" for path in sorted(named - exist)]
 
 
 def titles(path: str, page: str) -> list[str]:

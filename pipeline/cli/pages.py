@@ -6,6 +6,7 @@ import click
 
 from pipeline.cli.failures import MEANINGS
 from pipeline.cli.main import fanout
+from pipeline.cli.modules import modules_page
 from pipeline.settings.reference import settings_page, topologies_page
 
 WIDTH = 100
@@ -25,6 +26,7 @@ def commands_page() -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/reference/cli.md": commands_page,
+    "docs/reference/modules.md": modules_page,
     "docs/reference/settings.md": settings_page,
     "docs/reference/topologies.md": topologies_page,
 }
