@@ -55,8 +55,9 @@ class Desk:
             await self._runner.deliver(parcel.batch, report)
             await acknowledge(event)
         except Exception as error:  # every task's death is seen
-            await self._crash(PipelineError(f"the worker failed: {kind_and_place(error)}", hint="please report it"))
-            return
+            defect = PipelineError(f"the worker failed: {kind_and_place(error)}", hint="please report it")
+            await self._crash(defect)
+            raise defect from None
         line = self._lines.get(parcel.delivery)
         if line:
             line.pop(0)
