@@ -54,7 +54,7 @@ class Desk:
             report = parcel.delivery.followers[parcel.topology].cursor.report
             await self._runner.deliver(parcel.batch, report)
             await acknowledge(event)
-        except Exception as error:  # every task's death is seen
+        except Exception as error:  # noqa: BLE001  # every task's death is seen
             defect = PipelineError(f"the worker failed: {kind_and_place(error)}", hint="please report it")
             await self._crash(defect)
             raise defect from None
