@@ -53,7 +53,7 @@ def world(stack_of: Callable[..., Stack]) -> Iterator[World]:
         service = stack.service("run", config, "run", AWS_ENDPOINT_URL_KINESIS=door.url).start()
         world = World(stack, door, service, stack.client("dynamodb"), [], files)
         world.write("first", CHANGES)
-        eventually("the first changes are through", 40, lambda: world.arrived() == CHANGES)
+        eventually("the first changes are through", 40, lambda: ends.settled(stack, world.home, "lines") == CHANGES)
         yield world
         service.kill()
 
