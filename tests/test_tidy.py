@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 CODE = rules.sources(ROOT, "pipeline", "topologies")
 TESTS = rules.sources(ROOT, "tests")
 PAGES = {p.relative_to(ROOT).as_posix(): p.read_text() for p in rules.files(ROOT) if p.suffix == ".md"}
-BINARY = frozenset({".png", ".bin", ".zst", ".gz"})
+BINARY = frozenset({".png", ".gzip", ".zstd"})
 
 
 def require_none(complaints: list[str]) -> None:
@@ -119,7 +119,7 @@ class TestRules:
         modules = ["pipeline/__init__.py", "pipeline/ports.py", "pipeline/new.py"]
         unnamed, missing = rules.modules_and_page(modules, page)
         assert unnamed.startswith("pipeline/new.py is named in no doc")
-        assert missing == "docs/index.md names topologies/gone.py, which does not exist"
+        assert missing == "docs/reference/modules.md names topologies/gone.py, which does not exist"
 
     def test_titles(self) -> None:
         """No title, a late one and two are found; a comment in a code block is no title."""

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 def run(settings: Settings, *, capture: bool, worker: bool) -> int:
     """Run until stopped; return the exit code. Raises PipelineError before anything has begun."""
-    with Aws() as aws:
+    with Aws(settings.aws.plain_http_hosts) as aws:
         parts = parts_of(settings, aws)
         work = asyncio.run(_prepare(parts, capture=capture, worker=worker))
         _announce(work, parts.around.owner)

@@ -120,9 +120,11 @@ def test_every_violation_is_named(
 
 
 def test_a_module_named_in_no_doc_fails_the_check(tmp_path: Path) -> None:
-    """A new module without a line in docs/index.md is named, with what to do about it."""
+    """A new module that the page of modules does not have is named, with what to do about it."""
     tree = copied(tmp_path / "tree")
     plant(tree, "pipeline/wire/planted.py", '"""Bytes."""')
     done = run(tree, "pytest", "tests/test_tidy.py", "-p", "no:cacheprovider", "-k", "names_every_module")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "pipeline/wire/planted.py is named in no doc: say in docs/index.md what it is for" in done.stdout
+    assert (
+        "pipeline/wire/planted.py is named in no doc: give it a first line and run `fanout reference .`" in done.stdout
+    )

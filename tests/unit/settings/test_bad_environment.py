@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from configurations import RIGHT, load_text
 
 from pipeline.model.errors import Misconfigured
+from tests.unit.settings.configurations import RIGHT, load_text
 
 TABLE_ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders"
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from configurations import RIGHT, load_text
 
 from pipeline.model.errors import Misconfigured
 from pipeline.settings import load
+from tests.unit.settings.configurations import RIGHT, load_text
 
 # what is done to the right configuration: (text replaced, by what), then the field, reason and fix expected
 CASES = {

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from configurations import PLUGIN, RIGHT, load_text
 
 from pipeline.model.errors import Misconfigured
 from pipeline.settings import check_topologies, load
+from tests.unit.settings.configurations import PLUGIN, RIGHT, load_text
 
 MINIMAL = """
 [source]

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from configurations import RIGHT, load_text
 
 from pipeline.model.errors import Misconfigured, RetryLater
 from pipeline.ports import LogFacts, TableFacts
 from pipeline.settings.preflight import Finding, Severity, findings
+from tests.unit.settings.configurations import RIGHT, load_text
 
 KEYS = (("id", "S"), ("at", "N"))
 SOURCE = TableFacts("ACTIVE", KEYS, "NEW_AND_OLD_IMAGES")

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from configurations import RIGHT, load_text
 
 from pipeline.model.errors import Misconfigured
+from tests.unit.settings.configurations import RIGHT, load_text
 
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY12"  # 40 random-looking characters, as AWS makes them
 SECRETS = {

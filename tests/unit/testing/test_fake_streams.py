@@ -1,27 +1,15 @@
-"""What the fakes do that emulators cannot: reshard, forget, expire, and fail when told to."""
+"""What the fake streams do that emulators cannot: reshard, forget, expire."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from pipeline.model.change import Change
-from pipeline.model.errors import Gap, IteratorExpired, Misconfigured, PipelineError, RetryLater
+from pipeline.model.errors import Gap, IteratorExpired, Misconfigured
 from pipeline.model.lane import HASH_SPACE
-from pipeline.ports import ItemWrite, OutRecord, StateRow
-from pipeline.testing.fakes import (
-    FakeItemStore,
-    FakeLog,
-    FakeObjectStore,
-    FakeStateStore,
-    FakeTable,
-    FakeTableStream,
-    Faults,
-    ManualClock,
-    SeededChance,
-)
-from pipeline.testing.faults import When
+from pipeline.ports import ItemWrite, OutRecord
+from pipeline.testing.fakes import FakeItemStore, FakeLog, FakeTable, FakeTableStream, ManualClock, SeededChance
 
 Run = Callable[[Any], Any]
 
@@ -207,114 +195,6 @@ def test_a_log_refuses_what_aws_refuses(run: Run, records: list[OutRecord]) -> N
     """Empty calls, too many records and too large ones are wrong use, and nothing is stored."""
     with pytest.raises(Misconfigured):
         run(FakeLog("l", ManualClock()).put(records))
-
-
-def test_a_fault_before_the_effect_and_one_after(run: Run) -> None:
-    """Before: nothing was done. After: it was done, only the answer is lost. Then calls work again."""
-    store = FakeStateStore()
-    store.faults.before("write", RetryLater("lost"))
-    with pytest.raises(RetryLater):
-        run(store.write(StateRow("a", 1, {}), None))
-    assert not store.rows
-    store.faults.after("write", RetryLater("lost"))
-    with pytest.raises(RetryLater):
-        run(store.write(StateRow("a", 1, {}), None))
-    assert store.rows
-    assert not run(store.write(StateRow("a", 1, {}), None))
-    assert store.faults.calls == {"write": 3}
-
-
-def test_a_fault_waits_for_its_turn(run: Run) -> None:
-    """A fault can let some calls pass first, and strike several times."""
-    objects = FakeObjectStore()
-    objects.faults.before("read", RetryLater("slow"), skip=1, times=2)
-    outcomes: list[bool] = []
-    for _ in range(4):
-        try:
-            run(objects.read("a"))
-        except RetryLater:
-            outcomes.append(False)
-        else:
-            outcomes.append(True)
-    assert outcomes == [True, False, False, True]
-
-
-def test_a_storm_is_decided_call_by_call(run: Run) -> None:
-    """A seeded decision can fail any call, before or after its effect."""
-    asked: list[tuple[str, When]] = []
-
-    def decide(call: str, when: When) -> PipelineError | None:
-        asked.append((call, when))
-        return RetryLater("storm") if when == "after" else None
-
-    objects = FakeObjectStore()
-    objects.faults.decide = decide
-    with pytest.raises(RetryLater):
-        run(objects.create("a", b""))
-    assert asked == [("create", "before"), ("create", "after")]
-    assert objects.objects == {"a": b""}
-
-
-def test_a_pause_lets_others_in(run: Run) -> None:
-    """With a pause, tasks interleave at both sides of every effect."""
-    faults = Faults()
-    clock = ManualClock()
-    faults.pause = lambda: clock.sleep(0)
-    steps: list[str] = []
-
-    async def work(name: str) -> None:
-        async with faults.around("work"):
-            steps.append(name)
-        steps.append(name)
-
-    async def both() -> None:
-        await asyncio.gather(work("a"), work("b"))
-
-    run(both())
-    assert steps == ["a", "b", "a", "b"]
-
-
-def test_time_wakes_sleepers_in_order(run: Run) -> None:
-    """Advancing stops at every waking on the way, also of sleeps begun meanwhile, and cancelled ones do not matter."""
-    clock = ManualClock()
-    woken: list[tuple[str, float]] = []
-
-    async def sleeper(name: str, seconds: float, times: int) -> None:
-        for _ in range(times):
-            await clock.sleep(seconds)
-            woken.append((name, clock.monotonic()))
-
-    async def main() -> None:
-        tasks = [asyncio.create_task(sleeper("slow", 3, 1)), asyncio.create_task(sleeper("quick", 1, 3))]
-        gone = asyncio.create_task(sleeper("gone", 2, 1))
-        await clock.advance(0.5)
-        gone.cancel()
-        await clock.advance(3)
-        await asyncio.gather(*tasks)
-
-    run(main())
-    assert woken == [("quick", 1), ("quick", 2), ("slow", 3), ("quick", 3)]
-    assert clock.now_ms() == ManualClock().now_ms() + 3500
-
-
-def test_a_batch_can_be_left_undone(run: Run) -> None:
-    """Unprocessed writes are returned in order and are not written; the next call does them."""
-    table = FakeTable("t", ManualClock())
-    store = FakeItemStore(table)
-    writes = [ItemWrite("t", b'{"pk":{"S":"%d"}}' % i, b'{"pk":{"S":"%d"}}' % i) for i in range(3)]
-    store.leave_unprocessed = 2
-    assert run(store.write_batch(writes)) == tuple(writes[1:])
-    assert len(table.items) == 1
-    assert run(store.write_batch(writes[1:])) == ()
-
-
-def test_a_transaction_may_be_forgotten(run: Run) -> None:
-    """Long after, a repeated transaction is no longer recognised and finds its row moved."""
-    store = FakeItemStore(FakeTable("t", ManualClock()))
-    writes = [ItemWrite("t", b'{"pk":{"S":"a"}}', b'{"pk":{"S":"a"}}')]
-    assert [run(store.transact(writes, "p", "r", 0, 1)) for _ in range(2)] == [True, True]
-    store.remembers_transactions = False
-    assert not run(store.transact(writes, "p", "r", 0, 1))
 
 
 def test_writes_to_a_fake_table_are_in_its_stream(run: Run) -> None:
