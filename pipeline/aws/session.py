@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ipaddress
 import logging
 import threading
-import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,7 +16,7 @@ import boto3
 from botocore.config import Config
 
 from pipeline.aws.errors import translated
-from pipeline.model.errors import Misconfigured
+from pipeline.model.endpoint import check_endpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -79,8 +77,9 @@ class Aws:
     Credentials, regions and endpoints come from the standard AWS chain and variables. Close it after the last call.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, plain_http_hosts: Collection[str] = ()) -> None:
         _quieten()
+        self._plain_http_hosts = plain_http_hosts
         self._session = boto3.Session()
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str, Purpose, bool], Any] = {}
@@ -145,26 +144,8 @@ class Aws:
         )
         with translated(f"creating a client for {service}", region):
             client: Any = self._session.client(service, region_name=region or None, config=config)
-        refuse_open_http(service, client.meta.endpoint_url)
+        check_endpoint(client.meta.endpoint_url, self._plain_http_hosts, f"the endpoint of {service}")
         return client
-
-
-def refuse_open_http(service: str, url: str) -> None:
-    """Raise Misconfigured for an endpoint where items and signatures would cross a network unencrypted."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
-        raise Misconfigured(
-            f"the endpoint of {service} is plain http and not on this machine", hint="use https, or a loopback address"
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _quieten() -> None:

@@ -8,7 +8,7 @@ from pipeline.capture.packing import Packer
 from pipeline.coordination.checkpoints import CheckpointSlot
 from pipeline.coordination.persist import persist
 from pipeline.model.change import Change
-from pipeline.model.errors import IteratorExpired, LeaseLost, PipelineError, RetryLater
+from pipeline.model.errors import Gap, IteratorExpired, LeaseLost, PipelineError, RetryLater
 from pipeline.model.progress import Checkpoint
 from pipeline.model.state import Flow, Report
 from pipeline.ports import Chance, Clock, Log, SourcePage, TableStream
@@ -110,12 +110,20 @@ class ShardCapture:
         return changes, False
 
     async def _page(self) -> SourcePage:
+        fresh = self._iterator is None
         if self._iterator is None:
             self._iterator = await self._stream.iterator(self.shard, self._read)
         self.report.reads += 1
         try:
             return await self._stream.read(self.shard, self._iterator)
         except IteratorExpired as error:
+            self._iterator = None
+            raise RetryLater(error.reason) from error
+        except Gap as error:
+            if fresh or self._read is not None:
+                raise
+            # Of a shard still empty, DynamoDB Local takes an older iterator for trimmed once the first record is there.
+            # Nothing was read yet, so nothing is passed by: the shard begins where its oldest record is now.
             self._iterator = None
             raise RetryLater(error.reason) from error
 

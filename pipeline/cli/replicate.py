@@ -16,7 +16,8 @@ from pipeline.settings import table_place
 def replicate(source: str, destination: str, *, yes: bool) -> int:
     """Replicate one table: SOURCE and DESTINATION are region/table or ARNs.
 
-    Creates what is missing, then captures and delivers until SIGTERM or Ctrl-C:
+    Creates what is missing, then captures and delivers until SIGTERM or Ctrl-C. Items that are in the table already are
+    not copied: what arrives are changes from now on, and what the table's stream still has of the last 24 hours.
 
         fanout replicate us-east-1/orders eu-west-1/orders
     """
@@ -27,5 +28,6 @@ def replicate(source: str, destination: str, *, yes: bool) -> int:
 
     settings = wired.plan(*places)
     invocation().log(settings.log.level, settings.log.format)
+    click.echo("note: items that are in the table already are not copied, only their changes are", err=True)
     code = create(settings, yes=yes)
     return service.run(settings, capture=True, worker=True) if code == DONE else code

@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pipeline.coordination.leases import Leases
 from pipeline.model.backoff import Backoff
-from pipeline.model.errors import RetryLater
+from pipeline.model.errors import RetryLater, kind_and_place
 from pipeline.ports import Chance, Clock, StateRow
 
 STALL_LEASES_MAX = 6
@@ -58,7 +58,7 @@ class Crew(Generic[P]):
         except RetryLater as error:
             logger.warning("leases wait: %s", error)
         for shard in [s for s in self._tasks if s not in self._leases.held]:
-            logger.warning("lease of %s is lost", self._leases.key(shard))
+            logger.warning("the lease of %s is lost", self._leases.key(shard))
             await self.stop(shard)
         for shard in self._leases.held:
             if shard not in self._tasks:
@@ -83,6 +83,7 @@ class Crew(Generic[P]):
                 logger.warning("lease of %s could not be given back, it will expire: %s", shard, error)
 
     def _start(self, shard: str) -> None:
+        logger.info("works on %s", self._leases.key(shard))
         processor = self._build(shard)
         self.processors[shard] = processor
         run: Coroutine[Any, Any, None] = processor.run()
@@ -105,8 +106,8 @@ class Crew(Generic[P]):
         deaths = self._deaths.get(shard, (0, 0.0))[0] + 1
         pause = RESTART.seconds(deaths, self._chance.fraction(), at_least=1.0)
         self._deaths[shard] = (deaths, self._clock.monotonic() + pause)
-        cause = "has stalled" if error is None else "died"
-        logger.error("worker on %s %s, tried again in %.0f s", self._leases.key(shard), cause, pause, exc_info=error)
+        cause = "has stalled" if error is None else f"died of {kind_and_place(error)}"
+        logger.error("the work on %s %s; it is tried again in %.0f s", self._leases.key(shard), cause, pause)
 
     def _may_start(self, shard: str) -> bool:
         return self._deaths.get(shard, (0, 0.0))[1] <= self._clock.monotonic()

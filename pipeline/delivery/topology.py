@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Collection
 
 from pipeline.delivery.cursor import Appetite
 from pipeline.model.backoff import EFFECTS
 from pipeline.model.change import Batch
-from pipeline.model.errors import PipelineError, RetryLater
+from pipeline.model.errors import PipelineError, RetryLater, kind_and_place
 from pipeline.model.state import Flow, Report
 from pipeline.plugin import Sink
 from pipeline.ports import Chance, Clock
@@ -96,9 +95,7 @@ def _is_our_own_end(error: BaseException) -> bool:
 
 
 def _defect(name: str, error: BaseException) -> PipelineError:
-    """Name a plugin's unexpected error by type and place only: its text may hold content of an item."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+    """Name a plugin's unexpected error."""
     return PipelineError(
-        f"{type(error).__name__}{place}", hint=f"a defect of topology {name}; the batch waits and is offered again"
+        kind_and_place(error), hint=f"a defect of topology {name}; the batch waits and is offered again"
     )

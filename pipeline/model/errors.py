@@ -4,6 +4,7 @@ Every error carries a `hint`: the next step for the person who reads it. Message
 settings, never the content of an item.
 """
 
+import traceback
 from collections.abc import Mapping
 
 
@@ -65,3 +66,10 @@ class Corrupt(PipelineError):
 
 class Misconfigured(PipelineError):
     """A setting, a permission or a resource is wrong: nothing was done; the hint names the fix."""
+
+
+def kind_and_place(error: BaseException) -> str:
+    """Name an error nobody foresaw by its type and the place it came from: its text may hold content of an item."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"

@@ -16,11 +16,17 @@ LEAST_LEVELS = {
     "aiokafka": logging.WARNING,
     "boto3": logging.INFO,
     "botocore": logging.INFO,
+    "faust": logging.INFO,
     "kafka": logging.WARNING,
+    "mode": logging.INFO,
+    "pipeline.worker": logging.INFO,
     "s3transfer": logging.INFO,
     "urllib3": logging.INFO,
 }
-"""Loggers that never say less severe things than this, whatever the level asked for."""
+"""Loggers of libraries (`pipeline.worker` speaks with Faust's voice), and the least severe they say at level debug.
+
+At any other level they say warnings and worse: what they call information is their own coming and going.
+"""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """C0 and C1 controls, line and paragraph separators, and marks that reverse the direction of text."""
@@ -37,12 +43,13 @@ def log_config(level: str, form: str) -> dict[str, Any]:
     `level` is a key of LEVELS, `form` is "text" or "json".
     """
     least = LEVELS[level]
+    chatter = logging.DEBUG if level == "debug" else logging.WARNING
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"lines": {"()": JsonLines if form == "json" else TextLines}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
-        "loggers": {name: {"level": max(least, floor)} for name, floor in LEAST_LEVELS.items()},
+        "loggers": {name: {"level": max(least, floor, chatter)} for name, floor in LEAST_LEVELS.items()},
         "root": {"level": least, "handlers": ["stderr"]},
     }
 

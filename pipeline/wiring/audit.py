@@ -22,7 +22,7 @@ def verify(settings: Settings, *, topology: str) -> dict[str, Any]:
         msg = f"topologies.{topology}: no topology of that name writes an audit log"
         raise Misconfigured(msg, hint=f"give --topology; configured: {known}")
     options = configured.options
-    with Aws() as aws:
+    with Aws(settings.aws.plain_http_hosts) as aws:
         region = options.region or settings.stream.region
         objects = S3ObjectStore(aws, region, options.bucket, options.prefix)
         return asyncio.run(_verify(parts_of(settings, aws), objects, topology))

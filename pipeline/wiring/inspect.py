@@ -11,6 +11,6 @@ from pipeline.settings.preflight import Finding
 
 def findings(settings: Settings) -> list[Finding]:
     """Return what is wrong with the resources the configuration names; nothing is written."""
-    with Aws() as aws:
+    with Aws(settings.aws.plain_http_hosts) as aws:
         inspector = AwsInspector(aws, SystemClock(), settings.stream.region)
         return asyncio.run(preflight.findings(settings, inspector))

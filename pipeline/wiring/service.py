@@ -1,6 +1,7 @@
 """`fanout run`, `capture` and `worker`: one process from settings to exit code."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,13 +15,27 @@ from pipeline.wiring.resources import check_stream, fix_lanes, source_tables
 from pipeline.worker.app import Work
 from pipeline.worker.process import run as run_worker
 
+logger = logging.getLogger(__name__)
+
 
 def run(settings: Settings, *, capture: bool, worker: bool) -> int:
     """Run until stopped; return the exit code. Raises PipelineError before anything has begun."""
-    with Aws() as aws:
+    with Aws(settings.aws.plain_http_hosts) as aws:
         parts = parts_of(settings, aws)
         work = asyncio.run(_prepare(parts, capture=capture, worker=worker))
-        return run_worker(work)
+        _announce(work, parts.around.owner)
+        code = run_worker(work)
+        logger.info("stopped")
+        return code
+
+
+def _announce(work: Work, owner: str) -> None:
+    """Say in one line each what this process does, and where to look at it."""
+    for capture in work.captures:
+        logger.info("captures %s into the Kinesis stream %s", capture.table, work.stream)
+    for name in work.topologies:
+        logger.info("delivers %s to %s", work.stream, name)
+    logger.info("is %s; status at http://%s:%d/status", owner, work.web_host, work.web_port)
 
 
 async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:

@@ -33,7 +33,7 @@ def create(settings: Settings, *, yes: bool, source_keys: str = "") -> list[str]
     `source_keys` ("id:S" or "pk:S,sk:N") gives the keys of source tables that do not exist; without it a missing source
     is Misconfigured, for it is more likely a wrong name than a wish.
     """
-    with Aws() as aws:
+    with Aws(settings.aws.plain_http_hosts) as aws:
         return asyncio.run(_create(settings, aws, source_keys, yes=yes))
 
 

@@ -18,7 +18,7 @@ from pipeline.wiring.core import CAPTURE, checkpoint_key, group_of
 
 def collect(settings: Settings) -> dict[str, Any]:
     """Return the report: a list of rows for the capture, one for the delivery."""
-    with Aws() as aws:
+    with Aws(settings.aws.plain_http_hosts) as aws:
         return asyncio.run(_collect(parts_of(settings, aws)))
 
 

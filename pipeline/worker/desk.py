@@ -9,6 +9,7 @@ from faust.types import EventT
 
 from pipeline.delivery.shard import ShardDelivery
 from pipeline.delivery.topology import TopologyRunner
+from pipeline.model.errors import PipelineError, kind_and_place
 from pipeline.worker.parcel import Parcel
 
 
@@ -53,9 +54,10 @@ class Desk:
             report = parcel.delivery.followers[parcel.topology].cursor.report
             await self._runner.deliver(parcel.batch, report)
             await acknowledge(event)
-        except Exception as error:  # every task's death is seen
-            await self._crash(error)
-            raise
+        except Exception as error:  # noqa: BLE001  # every task's death is seen
+            defect = PipelineError(f"the worker failed: {kind_and_place(error)}", hint="please report it")
+            await self._crash(defect)
+            raise defect from None
         line = self._lines.get(parcel.delivery)
         if line:
             line.pop(0)

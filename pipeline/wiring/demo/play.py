@@ -66,8 +66,10 @@ class Play:
         self._scene.phase = "reading everything back"
         found = await self._reading.everything(self._sink_repeats)
         found.problems[:0] = self._problems
-        made = self._workload.journal
-        return prove(made, found, changes=self._workload.written, kills=self._scene.kills, seconds=seconds)
+        made, changes = self._workload.journal, self._workload.written
+        proof = prove(made, found, changes=changes, kills=self._scene.kills, seconds=seconds)
+        self._scene.phase = "something is wrong" if proof.problems else "proven"
+        return proof
 
     async def _flow(self) -> None:
         scene = self._scene

@@ -105,8 +105,8 @@ def prove(made: Marks, found: Evidence, *, changes: int, kills: int, seconds: fl
         "reordered": len(in_archive.reordered | in_audit.reordered),
         "duplicates_dropped": found.stream_repeats + found.sink_repeats - got_through,
         "duplicates": {"in_stream": found.stream_repeats, "at_sinks": found.sink_repeats, "got_through": got_through},
-        "replica": _compared("items", found.replica_against_source),
-        "archive": {"segments": found.archive_segments, **_compared("items", found.archive_against_source)},
+        "replica": _compared(found.replica_against_source),
+        "archive": {"segments": found.archive_segments, **_compared(found.archive_against_source)},
         "audit": {"entries": found.audit_entries, "verified": found.audit_sound},
         "folder": {"files": found.folder_files},
         "kills": kills,
@@ -116,9 +116,9 @@ def prove(made: Marks, found: Evidence, *, changes: int, kills: int, seconds: fl
     return Proof({**figures, "problems": problems}, problems)
 
 
-def _compared(name: str, comparison: Comparison) -> dict[str, int]:
+def _compared(comparison: Comparison) -> dict[str, int]:
     return {
-        name: comparison.equal + comparison.extra + comparison.different,
+        "items": comparison.equal + comparison.extra + comparison.different,
         "mismatches": comparison.missing + comparison.extra + comparison.different,
     }
 

@@ -36,6 +36,11 @@ def put_report(proof: Proof, console: Console) -> None:
     for name, value, meaning in _rows(proof):
         table.add_row(Text(f"  {name}", "bold"), Text(value, justify="right"), Text(meaning, "dim"))
     console.print(table)
+    if good:
+        _put_next(console)
+
+
+def _put_next(console: Console) -> None:
     console.print()
     console.print(Text("Next", "bold"))
     steps = Table.grid(padding=(0, 2))

@@ -6,26 +6,16 @@ import threading
 
 import pytest
 
-from pipeline.aws.session import CONTROL, READ, STATE, WRITE, Aws, Purpose, refuse_open_http
+from pipeline.aws.session import CONTROL, READ, STATE, WRITE, Aws, Purpose
 from pipeline.model.errors import Misconfigured, RetryLater
 from tests.unit.aws.canned import Canned, error
 
 
-@pytest.mark.parametrize(
-    "url", ["http://example.com", "http://10.0.0.1:4566", "http://dynamodb:8000", "ftp://localhost.x"]
-)
-def test_items_never_cross_a_network_in_the_open(url: str) -> None:
-    """A plain http endpoint that is not this machine is refused."""
-    with pytest.raises(Misconfigured, match="plain http"):
-        refuse_open_http("dynamodb", url)
-
-
-@pytest.mark.parametrize(
-    "url", ["https://dynamodb.eu-west-1.amazonaws.com", "http://localhost:1", "http://127.1.2.3", "http://[::1]:8000"]
-)
-def test_encrypted_and_local_endpoints_are_fine(url: str) -> None:
-    """Https anywhere and http on this machine are accepted."""
-    refuse_open_http("dynamodb", url)
+def test_a_named_host_may_be_spoken_to_in_the_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host the configuration names is accepted where clients are made, too."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_KINESIS", "http://kinesis:4567")
+    with Aws(["kinesis"]) as aws:
+        assert aws.kinesis("us-east-1", READ).client.meta.endpoint_url == "http://kinesis:4567"
 
 
 def test_a_refused_endpoint_makes_no_client(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,25 @@ def test_a_server_that_cannot_start_is_named_with_its_log(tmp_path: Path) -> Non
     assert broken.log.read_text() == "no luck\n" * child_module.STARTS_MAX
 
 
+def test_sigterm_and_the_exit_code(tmp_path: Path) -> None:
+    """Stopping sends SIGTERM and tells the exit code; one that does not listen is killed; one that ended is seen."""
+    program = (
+        "import http.server as h, signal, sys;"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3) if sys.argv[2] == 'listen' else None);"
+        "h.HTTPServer(('127.0.0.1', int(sys.argv[1])), h.SimpleHTTPRequestHandler).serve_forever()"
+    )
+
+    def child(manner: str) -> Child:
+        return Child(manner, lambda port: Launch([sys.executable, "-c", program, str(port), manner], {}), tmp_path)
+
+    with child("listen") as server:
+        assert server.ended is None
+        assert server.stop(10.0) == 3
+        assert server.ended == 3
+    with child("ignore") as server:
+        assert server.stop(0.2) == -signal.SIGKILL
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills children of a killed parent")
 def test_dies_with_its_parent(tmp_path: Path) -> None:
     """A server does not outlive a parent that was killed without warning."""

@@ -1,0 +1,68 @@
+"""A shard that was empty when it was first read."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.capture.packing import Packer, Packing, WireForm
+from pipeline.capture.shard import ShardCapture
+from pipeline.coordination.checkpoints import CheckpointSlot
+from pipeline.model.errors import Gap
+from pipeline.model.state import Flow
+from pipeline.testing.fakes import FakeLog, FakeStateStore, FakeTable, FakeTableStream, ManualClock, SeededChance
+
+Run = Callable[[Any], Any]
+
+
+class World:
+    """A capture of the one shard of a table."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.table = FakeTable("orders", self.clock)
+        self.stream: FakeTableStream = self.table.stream()
+        self.chance = SeededChance(1)
+        self.slot = CheckpointSlot(FakeStateStore(), self.clock, self.chance, "orders@capture", "me")
+        self.packer = Packer(Packing(WireForm.COMPACT, 1, 1_000_000, "us-east-1"), None)
+        self.log = FakeLog("changes", self.clock)
+
+    async def captured(self, before: Callable[[], None], after: Callable[[], None]) -> ShardCapture:
+        """Return the capture after `before`, 5 s, `after`, and 5 s more: less than a halt lasts."""
+        (shard,) = await self.stream.shards()
+        before()
+        capture = ShardCapture(self.stream, self.log, self.packer, self.slot, self.clock, self.chance, shard.id)
+        task = asyncio.create_task(capture.run())
+        await self.clock.advance(5.0)
+        after()
+        self.stream.faults.before("read", Gap("trimmed"))
+        await self.clock.advance(5.0)
+        task.cancel()
+        await asyncio.wait([task])
+        return capture
+
+    def put(self, number: int) -> None:
+        """Write an item."""
+        self.table.put({"pk": {"S": str(number)}})
+
+
+def test_the_first_records_of_an_empty_shard_are_captured_at_once(run: Run) -> None:
+    """An iterator that says "trimmed" though nothing was read is replaced: the shard begins at its oldest record."""
+    world = World()
+    capture = run(world.captured(lambda: None, lambda: world.put(1)))
+    assert (capture.report.flow, capture.report.changes) == (Flow.FLOWING, 1)
+
+
+def test_trimmed_after_something_was_read_is_a_gap(run: Run) -> None:
+    """Once a change was read, "trimmed" means that changes are lost: the shard halts."""
+    world = World()
+    capture = run(world.captured(lambda: world.put(1), lambda: world.put(2)))
+    assert (capture.report.flow, capture.report.changes) == (Flow.HALTED, 1)
+
+
+def test_trimmed_at_the_oldest_record_is_a_gap(run: Run) -> None:
+    """A new iterator that is refused will not be mended by another: the shard halts, and is not retried in a loop."""
+    world = World()
+    world.stream.faults.before("read", Gap("trimmed"), times=2)
+    capture = run(world.captured(lambda: None, lambda: None))
+    assert capture.report.flow is Flow.HALTED
+    assert world.stream.faults.calls["read"] == 1
