@@ -4,6 +4,8 @@ import asyncio
 import heapq
 import itertools
 import random  # noqa: TID251  # this is the Chance port's seeded answer
+from collections.abc import Generator
+from types import coroutine
 
 WALL_MS = 1_763_800_000_000
 _TURNS = 50
@@ -53,6 +55,27 @@ class ManualClock:
             await turn()
 
 
+class SkippingClock:
+    """A clock whose sleeps take no time: each moves it on and returns."""
+
+    def __init__(self, *, wall_ms: int = WALL_MS) -> None:
+        self._wall_ms = wall_ms
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        """Return the seconds slept so far."""
+        return self._now
+
+    def now_ms(self) -> int:
+        """Return the wall clock, which moves along."""
+        return self._wall_ms + round(self._now * 1000)
+
+    async def sleep(self, seconds: float) -> None:
+        """Move the time on."""
+        self._now += seconds
+        await turn()
+
+
 class SeededChance:
     """Chance that a seed repeats."""
 
@@ -64,12 +87,10 @@ class SeededChance:
         return self._random.random()
 
 
-async def turn() -> None:
-    """Let the other tasks run once."""
-    loop = asyncio.get_running_loop()
-    turned: asyncio.Future[None] = loop.create_future()
-    loop.call_soon(_wake, turned)
-    await turned
+@coroutine
+def turn() -> Generator[None, None, None]:
+    """Let the other tasks run once, under an event loop or driven by hand."""
+    yield
 
 
 def _wake(sleeper: asyncio.Future[None]) -> None:

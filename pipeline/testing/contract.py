@@ -4,8 +4,8 @@
         def make_sink(self, context): ...
         async def read_back(self, stores): ...
 
-Stores taken from the context meet faults at every call. A sink with a destination of its own wraps each call to it in
-`context.faults.around(...)`.
+Stores taken from the context meet faults at every call. A sink with a destination of its own wraps each call to it:
+`async with context.faults.around("name of the call"): ...`.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ import pytest
 from pipeline.model.change import Batch
 from pipeline.plugin import Sink
 from pipeline.testing.changes import batch, batches, history, put, remove
+from pipeline.testing.context import Stores, StoresContext
+from pipeline.testing.faults import Killed, When, kill
 from pipeline.testing.rig import CHANGES, Found, Kept, Rig, cancel, live_changes
-from pipeline.testing.sink_faults import Killed, When, kill
-from pipeline.testing.sink_stores import Stores, StoresContext
 
 __all__ = ["Found", "Kept", "SinkContract", "Stores", "StoresContext"]
 

@@ -13,8 +13,8 @@ from pipeline.model.change import Batch, Change
 from pipeline.model.errors import RetryLater
 from pipeline.plugin import Sink
 from pipeline.testing.changes import batch, batches, history
-from pipeline.testing.sink_faults import Faults, Trouble, When, refuse
-from pipeline.testing.sink_stores import Stores, StoresContext
+from pipeline.testing.context import Stores, StoresContext
+from pipeline.testing.faults import Faults, Trouble, When, refuse
 from pipeline.wire.diff import canonical_item
 
 CALLS_MAX = 200
@@ -166,8 +166,8 @@ class Rig(ABC):
     @staticmethod
     def _beyond(faults: Faults, at: int) -> bool:
         """Return True when the run had no call number `at`, so that every call had its turn."""
-        assert faults.calls, "the sink made no call: wrap its destination in context.faults.around"
-        return faults.calls < at
+        assert faults.total, "the sink made no call: wrap its destination in context.faults.around"
+        return faults.total < at
 
 
 class Watch:

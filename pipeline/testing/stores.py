@@ -1,7 +1,8 @@
 """State rows, tables and objects in memory."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import orjson
 
@@ -39,7 +40,7 @@ class FakeStateStore:
 
 
 class FakeItemStore:
-    """An ItemStore of FakeTables. Calls known to `faults`: position, transact, put_newer, write_batch, scan.
+    """An ItemStore of FakeTables. Calls known to `faults`: key_names, position, transact, put_newer, write_batch, scan.
 
     `leave_unprocessed` is how many writes, from the end, the next batch leaves undone. `remembers_transactions` is
     True as in DynamoDB's ten minutes: a transaction that comes again is answered True; afterwards it finds its row
@@ -54,9 +55,21 @@ class FakeItemStore:
         self.remembers_transactions = True
         self._done: set[tuple[Any, ...]] = set()
 
+    def behind(self, faults: Faults) -> Self:
+        """Return the same tables as one worker reaches them, through its own faults."""
+        view = copy(self)  # shallow: what is stored is shared
+        view.faults = faults
+        return view
+
+    @property
+    def images(self) -> dict[tuple[str, bytes], bytes]:
+        """Return every item, by table and canonical keys."""
+        return {(t.name, keys): image for t in self.tables.values() for keys, image in t.items.items()}
+
     async def key_names(self, table: str) -> tuple[str, ...]:
         """Return the names of the key attributes, hash first."""
-        return tuple(self._table(table).keys)
+        async with self.faults.around("key_names"):
+            return tuple(self._table(table).keys)
 
     async def position(self, positions_table: str, row: str) -> int:
         """Return the stored position of a row, 0 when there is none."""
@@ -138,6 +151,12 @@ class FakeObjectStore:
     def __init__(self) -> None:
         self.faults = Faults()
         self.objects: dict[str, bytes] = {}
+
+    def behind(self, faults: Faults) -> Self:
+        """Return the same objects as one worker reaches them, through its own faults."""
+        view = copy(self)  # shallow: what is stored is shared
+        view.faults = faults
+        return view
 
     async def create(self, name: str, data: bytes) -> bool:
         """Store a new object; return False when the name is taken."""

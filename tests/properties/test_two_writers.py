@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from pipeline.history.fold import fold, segments
 from pipeline.testing.changes import SHARD, batches, history
-from pipeline.testing.faults import Faults, FaultyObjects
-from pipeline.testing.memory import MemoryObjects
+from pipeline.testing.clock import turn
+from pipeline.testing.fakes import FakeObjectStore
+from pipeline.testing.faults import Faults
 from pipeline.verification.audit import verify_chain
 from pipeline.wire.chain import ChainForm
 from pipeline.wire.rangelog import Form, RangeLog
@@ -22,10 +23,10 @@ BORDERS = st.lists(st.integers(1, len(CHANGES) - 1), unique=True, max_size=12).m
 CHECKPOINTS = st.integers(1, len(CHANGES))
 
 
-async def worker(objects: MemoryObjects, form: Form, deliveries: list[tuple[int, list[int]]]) -> None:
+async def worker(objects: FakeObjectStore, form: Form, deliveries: list[tuple[int, list[int]]]) -> None:
     """Deliver the stream several times over, as restarts do, each time cut differently; the first from its start."""
     for start, borders in deliveries:
-        log = RangeLog(FaultyObjects(objects, Faults()), form)
+        log = RangeLog(objects.behind(Faults(pause=turn)), form)
         for each in batches(CHANGES, *borders, start=start):
             await log.append(each)
 
@@ -56,12 +57,12 @@ def test_two_interleaved_writers_make_one_exact_chain(
     form: Form, mine: list[int], theirs: list[int], again: list[tuple[int, list[int]]], turns: list[int]
 ) -> None:
     """Whatever the borders, restarts and order of calls: every change is stored once, in order, in one chain."""
-    objects = MemoryObjects()
+    objects = FakeObjectStore()
     interleave([worker(objects, form, [(1, mine), *again]), worker(objects, form, [(1, theirs), *again])], turns)
     asyncio.run(check(objects, form))
 
 
-async def check(objects: MemoryObjects, form: Form) -> None:
+async def check(objects: FakeObjectStore, form: Form) -> None:
     """Expect every change once, in one chain."""
     if isinstance(form, ChainForm):
         report = await verify_chain(objects)
@@ -77,9 +78,9 @@ async def check(objects: MemoryObjects, form: Form) -> None:
 
 def test_a_writer_that_starts_after_the_other_ended_verifies_all_it_is_given() -> None:
     """A whole second delivery stores nothing new."""
-    objects = MemoryObjects()
+    objects = FakeObjectStore()
     asyncio.run(worker(objects, SegmentForm(), [(1, [3, 9])]))
-    before = dict(objects.content)
+    before = dict(objects.objects)
     asyncio.run(worker(objects, SegmentForm(), [(1, [4, 5, 20]), (7, [])]))
-    assert objects.content == before
+    assert objects.objects == before
     assert all(SHARD in name for name in before)

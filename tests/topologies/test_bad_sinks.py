@@ -108,8 +108,7 @@ def contract_of(sink: Callable[[StoresContext], Sink], *, regresses: bool = True
             return sink(context)
 
         async def read_back(self, stores: Stores) -> Found:
-            tables = stores.items(REGION).content
-            return {(table, keys): image for table, items in tables.items() for keys, image in items.items()}
+            return stores.items(REGION).images
 
     return Contract()
 

@@ -7,18 +7,12 @@ import orjson
 
 from pipeline.model.change import Change
 from pipeline.plugin import Sink
+from pipeline.testing.context import TABLES
 from pipeline.testing.contract import Found, Kept, SinkContract, Stores, StoresContext
-from pipeline.testing.sink_stores import TABLES
 from pipeline.wire import chain, segment
 from pipeline.wire.json import change_to_json
 from pipeline.wire.packed import sha256
 from topologies import archive, audit, folder, replica
-
-
-def images(stores: Stores) -> dict[tuple[str, bytes], bytes]:
-    """Return all items of the replica's region."""
-    tables = stores.items("eu-west-1").content
-    return {(table, keys): image for table, items in tables.items() for keys, image in items.items()}
 
 
 class TestFolder(SinkContract):
@@ -30,7 +24,7 @@ class TestFolder(SinkContract):
 
     async def read_back(self, stores: Stores) -> Found:
         """Read what is stored."""
-        files = sorted(stores.objects("", "out").content.items())
+        files = sorted(stores.folder("out").objects.items())
         return [Kept(p.parent.name, int(p.stem), data) for p, data in ((PurePosixPath(n), d) for n, d in files)]
 
     def content_of(self, change: Change) -> object:
@@ -50,7 +44,7 @@ class TestArchive(SinkContract):
     async def read_back(self, stores: Stores) -> Found:
         """Read what is stored."""
         found = []
-        for name, data in sorted(stores.objects("archive").content.items()):
+        for name, data in sorted(stores.objects("archive").objects.items()):
             stored = segment.decode(name, data).batch
             found += [Kept(stored.shard, position, change) for position, change in stored]
         return found
@@ -76,7 +70,7 @@ class TestAudit(SinkContract):
     async def read_back(self, stores: Stores) -> Found:
         """Read what is stored."""
         found = []
-        for name, data in sorted(stores.objects("audit").content.items()):
+        for name, data in sorted(stores.objects("audit").objects.items()):
             block = chain.decode(name, data)
             assert not list(chain.breaks(block))
             for entry in map(orjson.loads, block.lines[1:]):
@@ -105,7 +99,15 @@ class TestExactReplica(SinkContract):
 
     async def read_back(self, stores: Stores) -> Found:
         """Read what is stored."""
-        return images(stores)
+        return stores.items("eu-west-1").images
+
+
+class TestExactReplicaSoonAfter(TestExactReplica):
+    """The same, while DynamoDB still remembers a transaction whose answer was lost, and repeats the answer."""
+
+    def make_stores(self) -> Stores:
+        """Add the table of position rows."""
+        return Stores({**TABLES, "fanout-positions": ("row",)}, remembers_transactions=True)
 
 
 class TestEconomyReplica(TestExactReplica):
@@ -123,7 +125,7 @@ class TestGuardedReplica(TestExactReplica):
     async def read_back(self, stores: Stores) -> Found:
         """Read what is stored."""
         found = {}
-        for item, image in images(stores).items():
+        for item, image in stores.items("eu-west-1").images.items():
             content = orjson.loads(image)
             del content[replica.VERSION]
             if replica.DELETED not in content:

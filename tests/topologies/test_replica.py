@@ -1,7 +1,7 @@
 """The replica: what the contract cannot ask of every sink."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import orjson
 import pytest
@@ -10,20 +10,25 @@ from pipeline.model.change import Batch
 from pipeline.model.errors import Corrupt, Misconfigured, Rejected, RetryLater
 from pipeline.ports import ItemWrite
 from pipeline.testing.changes import EPOCH, SHARD, STREAM, batch, batches, history, put, remove
+from pipeline.testing.context import SOURCE_REGION, TABLES, Stores
+from pipeline.testing.fakes import FakeItemStore, FakeTable
 from pipeline.testing.faults import Faults
-from pipeline.testing.memory import MemoryItems
-from pipeline.testing.stores import SOURCE_REGION, TABLES, Stores
 from topologies import replica
 from topologies.replica import Replica, Settings
 
 REGION = "eu-west-1"
-POSITIONS = "fanout-r-positions"
+POSITIONS = Settings(REGION).positions_table
 ROW = (POSITIONS, f"r/{STREAM}/{SHARD}")
 
 
 def stores() -> Stores:
     """Return stores with the table of positions."""
     return Stores({**TABLES, POSITIONS: ("row",)})
+
+
+def tables() -> Iterable[FakeTable]:
+    """Return empty tables of the replica's region."""
+    return stores().items(REGION).tables.values()
 
 
 def sink(world: Stores, faults: Faults | None = None, *, mode: str = "exact") -> Replica:
@@ -36,8 +41,8 @@ def test_exact_needs_one_transaction_for_99_items() -> None:
     world, faults = stores(), Faults()
     changes = history([f"item-{n}" for n in range(250)])
     asyncio.run(sink(world, faults).write(batch(changes, 1, 250)))
-    assert faults.calls == 4, "one read of the row, three transactions"
-    assert world.items(REGION).rows[ROW] == 250
+    assert faults.total == 4, "one read of the row, three transactions"
+    assert world.items(REGION).positions[ROW] == 250
 
 
 def test_exact_cuts_transactions_by_bytes() -> None:
@@ -45,7 +50,7 @@ def test_exact_cuts_transactions_by_bytes() -> None:
     world, faults = stores(), Faults()
     changes = [put(f"item-{n}", n, {"t": {"S": "x" * 399_000}}) for n in range(1, 21)]
     asyncio.run(sink(world, faults).write(batch(changes, 1, 20)))
-    assert faults.calls == 1 + 3
+    assert faults.total == 1 + 3
 
 
 def test_one_item_changed_often_is_written_once() -> None:
@@ -53,16 +58,16 @@ def test_one_item_changed_often_is_written_once() -> None:
     for mode, calls in (("exact", 2), ("guarded", 1), ("economy", 1)):
         faults = Faults()
         asyncio.run(sink(stores(), faults, mode=mode).write(batch(history(["a"] * 1000), 1, 1000)))
-        assert faults.calls == calls
+        assert faults.total == calls
 
 
 def test_a_range_without_changes_moves_the_row() -> None:
     """When all changes of a range were filtered out, the next batch still follows the row."""
     world, changes = stores(), history(["a"] * 9)
     asyncio.run(sink(world).write(batch(changes, 1, 5, without=range(1, 6))))
-    assert world.items(REGION).rows[ROW] == 5
+    assert world.items(REGION).positions[ROW] == 5
     asyncio.run(sink(world).write(batch(changes, 6, 9)))
-    assert world.items(REGION).rows[ROW] == 9
+    assert world.items(REGION).positions[ROW] == 9
 
 
 def test_a_row_behind_the_batch_stops_the_shard() -> None:
@@ -71,7 +76,7 @@ def test_a_row_behind_the_batch_stops_the_shard() -> None:
     with pytest.raises(Corrupt, match="is at 0, the batch starts at 4") as caught:
         asyncio.run(sink(world).write(batch(changes, 4, 9)))
     assert "Bootstrap" in caught.value.hint
-    assert world.items(REGION).content["orders"] == {}
+    assert world.items(REGION).tables["orders"].items == {}
 
 
 def test_positions_that_were_never_delivered_stop_the_shard() -> None:
@@ -85,11 +90,11 @@ def test_positions_that_were_never_delivered_stop_the_shard() -> None:
 def test_a_row_that_refuses_but_has_not_moved_is_tried_later() -> None:
     """A transaction that was refused though the row did not move is a matter for later, not an endless loop."""
 
-    class Busy(MemoryItems):
+    class Busy(FakeItemStore):
         async def transact(self, *_: object, **__: object) -> bool:
             return False
 
-    exact = replica.Exact(Busy(TABLES), {"orders": "orders"}, POSITIONS, "r")
+    exact = replica.Exact(Busy(*tables()), {"orders": "orders"}, POSITIONS, "r")
     with pytest.raises(RetryLater):
         asyncio.run(exact.write(batch(history(["a"]), 1, 1)))
 
@@ -102,7 +107,7 @@ def test_an_item_that_can_never_be_written_is_named(mode: str) -> None:
     with pytest.raises(Rejected) as caught:
         asyncio.run(sink(world, mode=mode).write(batch(changes, 1, 4)))
     assert list(caught.value.positions) == [3]
-    assert world.items(REGION).rows.get(ROW, 0) == 0
+    assert world.items(REGION).positions.get(ROW, 0) == 0
 
 
 @pytest.mark.parametrize("mode", replica.MODES)
@@ -114,7 +119,7 @@ def test_a_batch_is_written_without_what_was_refused(mode: str) -> None:
     with pytest.raises(Rejected):
         asyncio.run(target.write(batch(changes, 1, 3)))
     asyncio.run(target.write(batch(changes, 1, 3, without=[2])))
-    assert len(world.items(REGION).content["orders"]) == 2
+    assert len(world.items(REGION).tables["orders"].items) == 2
 
 
 def test_guarded_leaves_tombstones_that_expire() -> None:
@@ -122,7 +127,7 @@ def test_guarded_leaves_tombstones_that_expire() -> None:
     world = stores()
     change = remove("a", 1)
     asyncio.run(sink(world, mode="guarded").write(batch([change], 1, 1)))
-    assert orjson.loads(world.items(REGION).content["orders"][change.keys]) == {
+    assert orjson.loads(world.items(REGION).tables["orders"].items[change.keys]) == {
         "id": {"S": "a"},
         "fanout_version": {"S": f"{EPOCH}/{change.sequence:040d}"},
         "fanout_deleted": {"BOOL": True},
@@ -137,7 +142,7 @@ def test_guarded_refuses_items_that_have_its_attribute() -> None:
     with pytest.raises(Rejected) as caught:
         asyncio.run(sink(world, mode="guarded").write(batch(changes, 1, 2)))
     assert list(caught.value.positions) == [1]
-    assert len(world.items(REGION).content["orders"]) == 1
+    assert len(world.items(REGION).tables["orders"].items) == 1
 
 
 def test_guarded_versions_grow_over_streams_of_different_length() -> None:
@@ -147,7 +152,7 @@ def test_guarded_versions_grow_over_streams_of_different_length() -> None:
     assert replica.version_of(older) < replica.version_of(older._replace(epoch="2027", sequence=1))
 
 
-class Throttled(MemoryItems):
+class Throttled(FakeItemStore):
     """Accepts some writes of a call and leaves the rest."""
 
     accepted = 1
@@ -160,16 +165,16 @@ class Throttled(MemoryItems):
 
 def test_economy_writes_what_was_left_first() -> None:
     """What a call left unprocessed goes into the next call, until all is written."""
-    items = Throttled(TABLES)
+    items = Throttled(*tables())
     changes = history([f"item-{n}" for n in range(60)])
     last = replica.last_changes(batch(changes, 1, 60))
     asyncio.run(replica.write_economy(items, last, {"orders": "orders"}))
-    assert len(items.content["orders"]) == 60
+    assert len(items.tables["orders"].items) == 60
 
 
 def test_economy_without_progress_is_tried_later() -> None:
     """A table that accepts nothing is a matter for later."""
-    items = Throttled(TABLES)
+    items = Throttled(*tables())
     items.accepted = 0
     with pytest.raises(RetryLater):
         asyncio.run(replica.write_economy(items, [(1, put("a", 1))], {"orders": "orders"}))
@@ -197,18 +202,18 @@ def test_settings_that_cannot_work_are_refused() -> None:
 def test_another_key_schema_is_refused() -> None:
     """A replica whose keys are not those of its source is refused."""
     world = stores()
-    world.items(REGION).keys["lines"] = ("line", "order")
+    world.items(REGION).tables["lines"].keys = {"line": "S", "order": "S"}
     with pytest.raises(Misconfigured, match="table lines has keys"):
         opened(world)
 
 
 def test_two_tables_do_not_mix() -> None:
     """Items with equal keys in two tables go to two replicas."""
-    world = stores()
+    world = Stores({**TABLES, "lines": ("id",), POSITIONS: ("row",)})
     here, there = put("a", 1), put("a", 2)._replace(table="lines")
     asyncio.run(sink(world).write(Batch(STREAM, SHARD, 1, 2, (here, there), (1, 2))))
-    content = world.items(REGION).content
-    assert (content["orders"][here.keys], content["lines"][here.keys]) == (here.after, there.after)
+    images = world.items(REGION).images
+    assert (images["orders", here.keys], images["lines", there.keys]) == (here.after, there.after)
 
 
 def test_two_topologies_keep_rows_of_their_own() -> None:
@@ -218,4 +223,4 @@ def test_two_topologies_keep_rows_of_their_own() -> None:
         target = Replica(Settings(REGION, positions_table=POSITIONS), world.context(name=name))
         for each in batches(changes, 2):
             asyncio.run(target.write(each))
-    assert len(world.items(REGION).rows) == 2
+    assert len(world.items(REGION).positions) == 2

@@ -8,7 +8,7 @@ from pipeline.history.fold import Images, fold
 from pipeline.model.change import Batch, Change
 from pipeline.model.errors import Corrupt
 from pipeline.testing.changes import STREAM, batches, history, put, remove
-from pipeline.testing.memory import MemoryObjects
+from pipeline.testing.fakes import FakeObjectStore
 from pipeline.wire import segment
 from pipeline.wire.packed import Link
 from pipeline.wire.rangelog import RangeLog
@@ -16,9 +16,9 @@ from pipeline.wire.rangelog import RangeLog
 CHANGES = history(["a", "b", "a", "-b", "c", "a"])
 
 
-def archive(*given: Batch) -> MemoryObjects:
+def archive(*given: Batch) -> FakeObjectStore:
     """Return the archive of some batches."""
-    objects = MemoryObjects()
+    objects = FakeObjectStore()
 
     async def write() -> None:
         log = RangeLog(objects, segment.SegmentForm())
@@ -47,7 +47,7 @@ def test_the_archive_adds_up_to_the_table() -> None:
 
 def test_an_empty_archive_is_an_empty_table() -> None:
     """Nothing was archived yet: that is no error."""
-    assert asyncio.run(fold(MemoryObjects())) == {}
+    assert asyncio.run(fold(FakeObjectStore())) == {}
 
 
 def test_changes_of_a_key_in_two_shards_count_by_sequence() -> None:
@@ -77,7 +77,7 @@ def test_a_newer_stream_of_the_table_wins() -> None:
 def test_a_missing_segment_is_named(gone: int) -> None:
     """A segment that was deleted stops the reading, which says where and what is missing."""
     objects = archive(*batches(CHANGES, 2, 4))
-    del objects.content[segment.KIND.name(STREAM, CHANGES_SHARD, gone)]
+    del objects.objects[segment.KIND.name(STREAM, CHANGES_SHARD, gone)]
     with pytest.raises(Corrupt, match=f"positions {gone} to {gone + 1}"):
         asyncio.run(fold(objects))
 
@@ -86,9 +86,9 @@ def test_a_replaced_segment_is_named() -> None:
     """A sound segment in another's place is not what its successor names."""
     objects = archive(*batches(CHANGES, 2, 4))
     name = segment.KIND.name(STREAM, CHANGES_SHARD, 3)
-    link = segment.decode(name, objects.content[name]).header.previous
+    link = segment.decode(name, objects.objects[name]).header.previous
     forged = batches((*CHANGES[:2], put("a", 9), *CHANGES[3:]), 2, 4)[1]
-    objects.content[name] = segment.encode(forged, Link(2, link.name, link.seal))
+    objects.objects[name] = segment.encode(forged, Link(2, link.name, link.seal))
     with pytest.raises(Corrupt, match=name):
         asyncio.run(fold(objects))
 

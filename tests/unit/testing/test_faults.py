@@ -9,7 +9,7 @@ import pytest
 from pipeline.model.errors import PipelineError, RetryLater
 from pipeline.ports import StateRow
 from pipeline.testing.fakes import FakeObjectStore, FakeStateStore, Faults, ManualClock
-from pipeline.testing.faults import When
+from pipeline.testing.faults import Killed, When, kill
 
 Run = Callable[[Any], Any]
 
@@ -77,3 +77,31 @@ def test_a_pause_lets_others_in(run: Run) -> None:
 
     run(both())
     assert steps == ["a", "b", "a", "b"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_killed_worker_calls_no_more(run: Run, when: When) -> None:
+    """Killed at its second call, before or after the effect, a worker has no further effect; others are not touched."""
+    objects, faults = FakeObjectStore(), Faults(2, when, kill)
+    mine = objects.behind(faults)
+    assert run(mine.create("a", b""))
+    for name in ("b", "c"):
+        with pytest.raises(Killed):
+            run(mine.create(name, b""))
+    assert sorted(objects.objects) == (["a"] if when == "before" else ["a", "b"])
+    assert run(objects.create("c", b""))
+    assert (faults.total, objects.faults.total) == (3, 1)
+
+
+def test_a_watch_sees_every_effect(run: Run) -> None:
+    """Right after each effect, before its answer, the watch may look."""
+    objects, faults = FakeObjectStore(), Faults()
+    seen: list[list[str]] = []
+
+    async def look() -> None:
+        seen.append(list(objects.objects))
+
+    faults.watch = look
+    for name in ("a", "b"):
+        run(objects.behind(faults).create(name, b""))
+    assert seen == [["a"], ["a", "b"]]

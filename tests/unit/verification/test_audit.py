@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.testing.changes import SHARD, STREAM, batches, history
-from pipeline.testing.memory import MemoryObjects
+from pipeline.testing.fakes import FakeObjectStore
 from pipeline.verification import audit
 from pipeline.verification.audit import Head, Report, verify_chain
 from pipeline.wire import chain, packed
@@ -17,9 +17,9 @@ from pipeline.wire.rangelog import RangeLog
 CHANGES = history(["a", "b", "a", "-b", "c", "a", "b", "c", "d", "-a"])
 
 
-def log() -> MemoryObjects:
+def log() -> FakeObjectStore:
     """Return two chains of three objects each."""
-    objects = MemoryObjects()
+    objects = FakeObjectStore()
 
     async def write() -> None:
         for shard in (SHARD, "shardId-000000000001"):
@@ -36,12 +36,12 @@ def name_of(first: int, shard: str = SHARD) -> str:
     return chain.KIND.name(STREAM, shard, first)
 
 
-def lines_of(objects: MemoryObjects, first: int) -> list[bytes]:
+def lines_of(objects: FakeObjectStore, first: int) -> list[bytes]:
     """Return the lines of an object."""
-    return zstandard.ZstdDecompressor().decompress(objects.content[name_of(first)]).splitlines()
+    return zstandard.ZstdDecompressor().decompress(objects.objects[name_of(first)]).splitlines()
 
 
-def verify(objects: MemoryObjects) -> Report:
+def verify(objects: FakeObjectStore) -> Report:
     """Return the report."""
     return asyncio.run(verify_chain(objects))
 
@@ -56,7 +56,7 @@ def test_an_untouched_log_is_sound() -> None:
 
 def test_an_empty_log_is_sound() -> None:
     """Nothing was written yet: that is no problem, and no chain."""
-    assert verify(MemoryObjects()).heads == {}
+    assert verify(FakeObjectStore()).heads == {}
 
 
 @settings(max_examples=200, deadline=None)
@@ -69,7 +69,7 @@ def test_any_changed_byte_is_found(first: int, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(lines[number]) - 1))
     other = data.draw(st.integers(32, 126).filter(lambda code: code != lines[number][place]))
     lines[number] = lines[number][:place] + bytes([other]) + lines[number][place + 1 :]
-    objects.content[name_of(first)] = packed.pack(lines)
+    objects.objects[name_of(first)] = packed.pack(lines)
     report = verify(objects)
     assert not report.sound
     assert report.problems[0].object in {name_of(first), name_of({1: 4, 4: 8, 8: 8}[first])}
@@ -81,7 +81,7 @@ def test_a_changed_entry_is_located(position: int) -> None:
     objects = log()
     lines = lines_of(objects, 4)
     lines[position - 3] = lines[position - 3].replace(b'"actor":null', b'"actor":"me"')
-    objects.content[name_of(4)] = packed.pack(lines)
+    objects.objects[name_of(4)] = packed.pack(lines)
     (problem,) = verify(objects).problems
     assert problem.object == name_of(4)
     assert problem.first <= position <= problem.last <= position + 1
@@ -95,7 +95,7 @@ def test_moved_entries_are_found(edit: str, line: int) -> None:
     lines = lines_of(objects, 4)
     one, two = lines[line], lines[line + 1]
     lines[line : line + 2] = {"remove": [two], "repeat": [one, one, two], "swap": [two, one]}[edit]
-    objects.content[name_of(4)] = packed.pack(lines)
+    objects.objects[name_of(4)] = packed.pack(lines)
     assert {problem.object for problem in verify(objects).problems} == {name_of(4)}
 
 
@@ -103,7 +103,7 @@ def test_moved_entries_are_found(edit: str, line: int) -> None:
 def test_a_missing_object_is_found(gone: int, missing: tuple[int, int]) -> None:
     """A deleted object is named by the positions that are missing."""
     objects = log()
-    del objects.content[name_of(gone)]
+    del objects.objects[name_of(gone)]
     (problem,) = verify(objects).problems
     assert (problem.first, problem.last) == missing
 
@@ -112,7 +112,7 @@ def test_a_cut_tail_shows_in_the_heads() -> None:
     """A chain without its last object is sound in itself; its head is not the one that was kept elsewhere."""
     objects = log()
     kept = verify(objects).heads
-    del objects.content[name_of(8)]
+    del objects.objects[name_of(8)]
     report = verify(objects)
     assert report.sound
     assert {position for name, (position, _) in changed(kept, report.heads).items() if SHARD in name} == {7}
@@ -126,7 +126,7 @@ def changed(before: dict[str, Head], after: dict[str, Head]) -> dict[str, tuple[
 def test_a_damaged_object_is_named_and_the_rest_is_checked() -> None:
     """An object that cannot be read is a problem of its own; other chains are not touched by it."""
     objects = log()
-    objects.content[name_of(4)] = b"nonsense"
+    objects.objects[name_of(4)] = b"nonsense"
     report = verify(objects)
     assert report.problems[0].object == name_of(4)
     assert report.objects == 6
@@ -136,7 +136,7 @@ def test_a_damaged_object_is_named_and_the_rest_is_checked() -> None:
 def test_an_object_of_another_shard_is_found() -> None:
     """An object that was copied over another shard's is found by its header."""
     objects = log()
-    objects.content[name_of(4)] = objects.content[name_of(4, "shardId-000000000001")]
+    objects.objects[name_of(4)] = objects.objects[name_of(4, "shardId-000000000001")]
     assert not verify(objects).sound
 
 
@@ -144,7 +144,7 @@ def test_a_fork_is_found() -> None:
     """An object that is sound in itself but belongs to another history does not follow its predecessor."""
     objects = log()
     fork = chain.ChainForm().encode(batches(CHANGES, 3, 7)[2], packed.Link(7, name_of(4), "0" * 64))[0]
-    objects.content[name_of(8)] = fork
+    objects.objects[name_of(8)] = fork
     (problem,) = verify(objects).problems
     assert problem.object == name_of(8)
     assert "does not follow" in problem.reason
@@ -154,7 +154,7 @@ def test_the_list_of_problems_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     """A ruined log gives a count of all problems and a list of the first."""
     monkeypatch.setattr(audit, "PROBLEMS_MAX", 2)
     objects = log()
-    for name in objects.content:
-        objects.content[name] = b""
+    for name in objects.objects:
+        objects.objects[name] = b""
     report = verify(objects)
     assert (report.problems_count, len(report.problems)) == (6, 2)

@@ -7,8 +7,8 @@ import pytest
 from pipeline.model.change import SPAN_MAX, Batch
 from pipeline.model.errors import Corrupt
 from pipeline.testing.changes import SHARD, STREAM, batch, history
-from pipeline.testing.faults import Faults, FaultyObjects
-from pipeline.testing.memory import MemoryObjects
+from pipeline.testing.fakes import FakeObjectStore
+from pipeline.testing.faults import Faults
 from pipeline.wire import segment
 from pipeline.wire.chain import ChainForm
 from pipeline.wire.rangelog import Form, RangeLog
@@ -18,23 +18,23 @@ CHANGES = history(["a", "b"] * 10)
 FORMS = [SegmentForm(), SegmentForm("gzip"), ChainForm()]
 
 
-async def append(objects: MemoryObjects, form: Form, *ranges: tuple[int, int]) -> None:
+async def append(objects: FakeObjectStore, form: Form, *ranges: tuple[int, int]) -> None:
     """Append ranges as a worker does that has just started."""
     log = RangeLog(objects, form)
     for first, last in ranges:
         await log.append(batch(CHANGES, first, last))
 
 
-def stored(*ranges: tuple[int, int], form: Form | None = None) -> MemoryObjects:
+def stored(*ranges: tuple[int, int], form: Form | None = None) -> FakeObjectStore:
     """Return the store after a worker appended ranges."""
-    objects = MemoryObjects()
+    objects = FakeObjectStore()
     asyncio.run(append(objects, form or SegmentForm(), *ranges))
     return objects
 
 
-def starts(objects: MemoryObjects) -> list[int]:
+def starts(objects: FakeObjectStore) -> list[int]:
     """Return the first positions of all objects."""
-    return [int(name.rpartition("/")[2].partition(".")[0]) for name in sorted(objects.content)]
+    return [int(name.rpartition("/")[2].partition(".")[0]) for name in sorted(objects.objects)]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -49,7 +49,7 @@ def test_a_successor_goes_on_above_what_is_stored(form: Form) -> None:
 def test_a_log_without_its_last_object_has_a_hole(form: Form) -> None:
     """When what lies before the batch is not stored, the log stops, and says which positions are missing."""
     objects = stored((1, 5), (6, 8), form=form)
-    del objects.content[form.kind.name(STREAM, SHARD, 6)]
+    del objects.objects[form.kind.name(STREAM, SHARD, 6)]
     with pytest.raises(Corrupt, match="6 to 8") as caught:
         asyncio.run(append(objects, form, (9, 12)))
     assert "state table" in caught.value.hint
@@ -85,7 +85,7 @@ def test_another_chain_under_the_same_names_is_found() -> None:
     """An object that does not name its predecessor is not adopted."""
     objects, other = stored((1, 5), (6, 8)), stored((1, 2), (3, 5), (6, 8))
     name = segment.KIND.name(STREAM, SHARD, 6)
-    objects.content[name] = other.content[name]
+    objects.objects[name] = other.objects[name]
     with pytest.raises(Corrupt, match="does not follow"):
         asyncio.run(append(objects, SegmentForm(), (4, 8)))
 
@@ -101,7 +101,7 @@ def test_settings_that_change_do_not_fork_the_log() -> None:
 def test_the_far_past_is_not_listed() -> None:
     """A start costs a listing from SPAN_MAX positions back, and one read, however long the log is."""
     last = SPAN_MAX + 10
-    objects = MemoryObjects()
+    objects = FakeObjectStore()
 
     def empty(first: int, upto: int) -> Batch:
         return Batch(STREAM, SHARD, first, upto, (), ())
@@ -112,8 +112,8 @@ def test_the_far_past_is_not_listed() -> None:
             await log.append(empty(first, first))
         await log.append(empty(10, last))
         faults = Faults()
-        await RangeLog(FaultyObjects(objects, faults), SegmentForm()).append(empty(last, last + 1))
-        return faults.calls
+        await RangeLog(objects.behind(faults), SegmentForm()).append(empty(last, last + 1))
+        return faults.total
 
     calls = asyncio.run(run())
     assert starts(objects)[-1] == last + 1
@@ -122,14 +122,14 @@ def test_the_far_past_is_not_listed() -> None:
 
 def test_ranges_longer_than_the_span_are_cut() -> None:
     """No object covers more positions than a later start looks back."""
-    objects = MemoryObjects()
+    objects = FakeObjectStore()
     asyncio.run(RangeLog(objects, SegmentForm()).append(Batch(STREAM, SHARD, 1, 2 * SPAN_MAX + 1, (), ())))
     assert starts(objects) == [1, SPAN_MAX + 1, 2 * SPAN_MAX + 1]
 
 
 def test_the_longest_object_is_found_from_right_above_it() -> None:
     """A start right above an object of SPAN_MAX positions still finds it."""
-    objects = MemoryObjects()
+    objects = FakeObjectStore()
     for first in (1, SPAN_MAX + 1):
         asyncio.run(RangeLog(objects, SegmentForm()).append(Batch(STREAM, SHARD, first, first + SPAN_MAX - 1, (), ())))
     assert starts(objects) == [1, SPAN_MAX + 1]
@@ -140,11 +140,11 @@ def test_steady_writing_costs_one_call_a_batch() -> None:
     faults = Faults()
 
     async def run() -> int:
-        log = RangeLog(FaultyObjects(MemoryObjects(), faults), SegmentForm())
+        log = RangeLog(FakeObjectStore().behind(faults), SegmentForm())
         await log.append(batch(CHANGES, 1, 5))
-        before = faults.calls
+        before = faults.total
         await log.append(batch(CHANGES, 6, 9))
         await log.append(batch(CHANGES, 10, 12))
-        return faults.calls - before
+        return faults.total - before
 
     assert asyncio.run(run()) == 2

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.model.errors import Misconfigured
 from pipeline.testing.changes import batch, history, put
-from pipeline.testing.stores import Stores
+from pipeline.testing.context import Stores
 from pipeline.wire import chain
 from topologies import archive, audit
 
@@ -25,7 +25,7 @@ def test_the_audit_log_names_the_actor() -> None:
     stores = Stores()
     sink = audit.Audit(audit.Settings("b", actor_attribute="by"), stores.context())
     asyncio.run(sink.write(batch([put("a", 1, {"by": {"S": "ann"}})], 1, 1)))
-    ((name, data),) = stores.objects("b").content.items()
+    ((name, data),) = stores.objects("b").objects.items()
     assert orjson.loads(chain.decode(name, data).lines[1])["actor"] == {"S": "ann"}
 
 
@@ -34,4 +34,4 @@ def test_archive_and_audit_can_share_a_bucket_and_prefix() -> None:
     stores, changes = Stores(), history(["a"])
     asyncio.run(archive.Archive(archive.Settings("b", "p/"), stores.context()).write(batch(changes, 1, 1)))
     asyncio.run(audit.Audit(audit.Settings("b", "p/"), stores.context()).write(batch(changes, 1, 1)))
-    assert [name.partition("/")[0] for name in sorted(stores.objects("b", "p/").content)] == ["chain", "segments"]
+    assert [name.partition("/")[0] for name in sorted(stores.objects("b", "p/").objects)] == ["chain", "segments"]

@@ -1,0 +1,90 @@
+"""All stores a topology may use, in memory, and the Context through which one worker reaches them."""
+
+from collections.abc import Mapping
+
+from pipeline.ports import Clock, ItemStore, ObjectStore
+from pipeline.testing.clock import SkippingClock, turn
+from pipeline.testing.faults import Faults
+from pipeline.testing.stores import FakeItemStore, FakeObjectStore
+from pipeline.testing.table import FakeTable
+
+SOURCE_REGION = "us-east-1"
+TABLES: Mapping[str, tuple[str, ...]] = {"orders": ("id",), "lines": ("order", "line")}
+"""Source tables and their keys; every region has tables of these names."""
+
+
+class Stores:
+    """What outlives a worker: buckets, folders, and tables of every region.
+
+    `remembers_transactions` is False here, the harder case: a transaction whose answer was lost finds its row moved.
+    """
+
+    def __init__(self, tables: Mapping[str, tuple[str, ...]] = TABLES, *, remembers_transactions: bool = False) -> None:
+        self.clock = SkippingClock()
+        self._tables = dict(tables)
+        self._remembers = remembers_transactions
+        self._objects: dict[str, FakeObjectStore] = {}
+        self._regions: dict[str, FakeItemStore] = {}
+
+    def objects(self, bucket: str, prefix: str = "") -> FakeObjectStore:
+        """Return a bucket's objects under a prefix."""
+        return self._objects.setdefault(f"{bucket}/{prefix}", FakeObjectStore())
+
+    def folder(self, path: str) -> FakeObjectStore:
+        """Return a folder's files."""
+        return self.objects("", path)
+
+    def items(self, region: str) -> FakeItemStore:
+        """Return a region's tables: those of the source, and what a test adds."""
+        if region not in self._regions:
+            store = FakeItemStore(*(self._table(name, keys) for name, keys in self._tables.items()))
+            store.remembers_transactions = self._remembers
+            self._regions[region] = store
+        return self._regions[region]
+
+    def context(self, faults: Faults | None = None, name: str = "sink") -> "StoresContext":
+        """Return what one worker, with its faults, lends to a sink; its calls take turns with other workers' calls."""
+        faults = faults or Faults()
+        faults.pause = faults.pause or turn
+        return StoresContext(self, faults, name)
+
+    def _table(self, name: str, keys: tuple[str, ...]) -> FakeTable:
+        table = FakeTable(name, self.clock, keys=dict.fromkeys(keys, "S"))
+        table.disable_stream()  # nobody reads a destination's stream, and its records would be kept
+        return table
+
+
+class StoresContext:
+    """A Context."""
+
+    def __init__(self, stores: Stores, faults: Faults, name: str) -> None:
+        self.stores = stores
+        self.faults = faults
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """Return the topology's name."""
+        return self._name
+
+    @property
+    def tables(self) -> Mapping[str, str]:
+        """Return the source tables with their region."""
+        return dict.fromkeys(TABLES, SOURCE_REGION)
+
+    @property
+    def clock(self) -> Clock:
+        """Return a clock whose sleeps take no time."""
+        return self.stores.clock
+
+    def objects(self, bucket: str, prefix: str = "", *, region: str = "") -> ObjectStore:  # noqa: ARG002 - a bucket's name is unique in all regions
+        """Return a bucket's objects under a prefix."""
+        return self.stores.objects(bucket, prefix).behind(self.faults)
+
+    def folder(self, path: str) -> ObjectStore:
+        """Return a folder's files."""
+        return self.stores.folder(path).behind(self.faults)
+
+    def items(self, region: str) -> ItemStore:
+        """Return a region's tables."""
+        return self.stores.items(region).behind(self.faults)
