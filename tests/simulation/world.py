@@ -114,6 +114,8 @@ class World:
 
     def kill(self) -> None:
         """Kill a random host and start another of its kind a little later."""
+        if not self.hosts:
+            return  # all are dead just now
         index = self.loop.random.randrange(len(self.hosts))
         kind, host = self.hosts.pop(index)
         self.loop.kill(host)
@@ -121,6 +123,8 @@ class World:
 
     def pause(self) -> None:
         """Let a random host stand still, perhaps past its leases."""
+        if not self.hosts:
+            return
         host = self.loop.random.choice(self.hosts)[1]
         self.loop.pause(host, self.loop.random.choice((2, 8, 20, 60)))
 
