@@ -6,7 +6,7 @@ from functools import partial
 from pipeline.capture.outbox import Outbox
 from pipeline.capture.packing import Packer
 from pipeline.coordination.checkpoints import CheckpointSlot
-from pipeline.coordination.persist import persist
+from pipeline.coordination.persist import HALT_SECONDS, persist, rest
 from pipeline.model.change import Change
 from pipeline.model.errors import Gap, IteratorExpired, LeaseLost, PipelineError, RetryLater
 from pipeline.model.progress import Checkpoint
@@ -19,8 +19,6 @@ BUSY_CHANGES = 500
 """A page with this many changes says that more are waiting: gather, so that few, large records travel."""
 IDLE_SECONDS_MIN = 0.1
 IDLE_SECONDS_MAX = 1.0
-HALT_SECONDS = 30.0
-"""How long a halted shard waits before it looks whether a person has mended what stopped it."""
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +157,4 @@ class ShardCapture:
         """Stop before the checkpoint, say so, and look again later: what is wrong may have been mended meanwhile."""
         self.report.trouble(Flow.HALTED, error.reason, error.hint)
         logger.error("capture of %s shard %s is halted: %s", self._stream.table, self.shard, error)
-        until = self._clock.monotonic() + HALT_SECONDS
-        while (left := until - self._clock.monotonic()) > 0:
-            self.report.moved_at = self._clock.monotonic()
-            await self._clock.sleep(min(1.0, left))
+        await rest(self._clock, HALT_SECONDS, self.report)

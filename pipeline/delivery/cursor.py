@@ -119,11 +119,11 @@ class Cursor:
         self._closed = page.ended
         self._end_if_done()
 
-    def take(self, now: float, *, hurry: bool = False) -> Batch | None:
-        """Return the next batch when there is one and it is time for it; `hurry` ends the lingering."""
+    def take(self, now: float) -> Batch | None:
+        """Return the next batch when there is one and it is time for it."""
         while self._pending and len(self._inflight) < INFLIGHT_BATCHES_MAX:
             waited = now - self._pending_since >= self._appetite.linger_seconds
-            if not (hurry or waited or self._closed or self._full()):
+            if not (waited or self._closed or self._full()):
                 return None
             batch = self._cut()
             self._pending_since = now

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from pipeline.coordination.checkpoints import CheckpointSlot, read_many
-from pipeline.coordination.persist import persist
+from pipeline.coordination.persist import HALT_SECONDS, persist, rest
 from pipeline.delivery.cursor import Cursor
 from pipeline.delivery.reader import Page, ShardReader
 from pipeline.delivery.ring import Ring
@@ -22,7 +22,6 @@ IDLE_SECONDS_MIN = 0.2
 IDLE_SECONDS_MAX = 1.0
 ROOM_SECONDS = 0.05
 PARENT_SECONDS = 0.5
-HALT_SECONDS = 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -85,14 +84,14 @@ class ShardDelivery:
         """Return True when every topology has settled the whole shard and that is saved."""
         return all(follower.slot.saved.ended for follower in self.followers.values())
 
-    def take(self, topology: str, *, hurry: bool = False) -> Batch | None:
+    def take(self, topology: str) -> Batch | None:
         """Return the topology's next batch, None when there is none yet. Never waits."""
         follower = self.followers[topology]
         if not follower.started or self._lost:
             return None
         now, cursor = self._clock.monotonic(), follower.cursor
         cursor.follow(self._ring, now)
-        batch = cursor.take(now, hurry=hurry)
+        batch = cursor.take(now)
         cursor.report.lag_seconds = cursor.lag_seconds(self._clock.now_ms())
         return batch
 
@@ -254,4 +253,4 @@ class ShardDelivery:
     async def _halt(self, report: Report, error: PipelineError) -> None:
         report.trouble(Flow.HALTED, error.reason, error.hint)
         logger.error("delivery of %s is halted: %s", self.shard.id, error)
-        await self._clock.sleep(HALT_SECONDS)
+        await rest(self._clock, HALT_SECONDS, self.report)

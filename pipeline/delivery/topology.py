@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Collection
 
+from pipeline.coordination.persist import HALT_SECONDS, rest
 from pipeline.delivery.cursor import Appetite
 from pipeline.model.backoff import EFFECTS
 from pipeline.model.change import Batch
@@ -11,9 +12,6 @@ from pipeline.model.errors import PipelineError, RetryLater, kind_and_place
 from pipeline.model.state import Flow, Report
 from pipeline.plugin import Sink
 from pipeline.ports import Chance, Clock
-
-HALT_SECONDS = 30.0
-"""How long a halted topology waits before the same batch is offered again: a person may have mended something."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +50,13 @@ class TopologyRunner:
             except PipelineError as error:
                 attempt += 1
                 self._say(report, Flow.HALTED, batch, error, attempt)
-                await self._clock.sleep(HALT_SECONDS)
+                await rest(self._clock, HALT_SECONDS, report)
             except (Exception, SystemExit, asyncio.CancelledError) as error:  # a plugin may raise anything
                 if _is_our_own_end(error):
                     raise
                 attempt += 1
                 self._say(report, Flow.HALTED, batch, _defect(self.name, error), attempt)
-                await self._clock.sleep(HALT_SECONDS)
+                await rest(self._clock, HALT_SECONDS, report)
             else:
                 report.flowing()
                 report.moved_at = self._clock.monotonic()
