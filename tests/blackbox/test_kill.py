@@ -5,8 +5,10 @@ One run, looked at from every end.
 
 import os
 import random
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +16,11 @@ import pytest
 
 from tests.blackbox import ends
 from tests.blackbox.history import Item, Verdict, Write, differences, final, judge
+from tests.blackbox.proxy import Door
 from tests.blackbox.stack import AWAY, Service, Stack
 from tests.blackbox.watch import Watch, arrivals, captures_ahead
 from tests.blackbox.workload import Workload
+from tests.emulators import Emulators
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(420)]
 
@@ -28,6 +32,10 @@ VICTIMS = ("capture", "one", "two", "capture", "one", "TERM two", "two", "captur
 """Ten kills and one SIGTERM, in turn."""
 BETWEEN_SECONDS = (0.5, 3.0)
 """How long a victim works before it is hit, and how long it stays away: shorter and longer than its lease."""
+SLOW = {"TransactWriteItems": (0.1, 0.6), "PUT": (0.1, 1.5)}
+"""How long effects of the workers take, so that kills, checkpoints and looks fall in the middle of them."""
+STRAY_SHARE, STRAY_SECONDS = 0.05, 5.0
+"""Some effects arrive only when their sender has lost its lease, dead or alive: another worker has done them."""
 SETTLED_SECONDS = 90.0
 TOPOLOGIES = ("replica", "archive", "audit")
 
@@ -47,13 +55,30 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(stack_of: Callable[..., Stack]) -> Run:
+def doors(emulators: Emulators) -> Iterator[dict[str, Door]]:
+    """Doors that hold back what the workers write, by service."""
+    urls = emulators.settings("ministack", "dynamodb-local", "kinesis-local")
+    chance, lock = random.Random(SEED), threading.Lock()
+
+    def delay(action: str) -> float:
+        with lock:
+            if action not in SLOW:
+                return 0.0
+            return STRAY_SECONDS if chance.random() < STRAY_SHARE else chance.uniform(*SLOW[action])
+
+    with ExitStack() as opened:
+        yield {name: opened.enter_context(Door(urls[f"AWS_ENDPOINT_URL_{name}"], delay)) for name in ("DYNAMODB", "S3")}
+
+
+@pytest.fixture(scope="module")
+def run(stack_of: Callable[..., Stack], doors: dict[str, Door]) -> Run:
     """The run."""
     stack = stack_of(tables=2)
     config = stack.write(stack.sections(stack.shipped))
     stack.create(config, SHARDS)
     services = {"capture": stack.service("capture", config, "capture").start()}
-    services |= {name: stack.service("worker", config, name).start() for name in ("one", "two")}
+    slow = {f"AWS_ENDPOINT_URL_{name}": door.url for name, door in doors.items()}
+    services |= {name: stack.service("worker", config, name, **slow).start() for name in ("one", "two")}
     workload, watch = Workload(stack, changes=CHANGES, keys=KEYS, per_second=PER_SECOND, seed=SEED), Watch(stack)
     watch.start()
     workload.start()
