@@ -12,7 +12,8 @@ from pipeline.model.shard import Shard, ready
 from pipeline.ports import Clock, StateRow, StateStore, TableStream
 
 ABSENT_LISTINGS_MIN = 3
-"""DescribeStream is eventually consistent: a parent counts as trimmed when this many listings in a row lack it."""
+"""DescribeStream is eventually consistent: this many listings in a row must agree that a parent is trimmed, or that no
+child follows."""
 CONFIRM_SECONDS = 1.0
 POLL_SECONDS = 0.2
 
@@ -36,6 +37,7 @@ class TableCapture:
         self._clock = clock
         self._known: dict[str, Shard] = {}
         self._absent: dict[str, int] = {}
+        self._listings_ended = 0
         self._stepping = asyncio.Lock()
         self._stopping = False
         self.problem = ""
@@ -56,10 +58,9 @@ class TableCapture:
         while not self._stopping:
             try:
                 await self.step()
-                self.problem = ""
+                self._tell(self._end())
             except PipelineError as error:
-                self.problem = str(error)
-                logger.error("capture of table %s: %s", self.table, error)  # noqa: TRY400  # a reason, not a defect
+                self._tell(str(error))
             unconfirmed = any(count < ABSENT_LISTINGS_MIN for count in self._absent.values())
             await self._pause(CONFIRM_SECONDS if unconfirmed else step_seconds)
 
@@ -76,6 +77,7 @@ class TableCapture:
         rows = await self._store.read([self._leases.key(shard) for shard in family])
         by_shard = {shard: rows[self._leases.key(shard)] for shard in family if self._leases.key(shard) in rows}
         finished = {shard for shard, row in by_shard.items() if _is_finished(row)}
+        self._listings_ended = self._listings_ended + 1 if self._known and finished >= set(self._known) else 0
         lost = {shard for shard in self._absent if shard in by_shard} - finished
         doubtful = lost | {shard for shard, count in self._absent.items() if count < ABSENT_LISTINGS_MIN}
         known = self._known | {shard: Shard(shard) for shard in doubtful}
@@ -112,6 +114,22 @@ class TableCapture:
         self._known = held | {shard.id: shard for shard in await self._stream.shards()}
         parents = {parent for shard in self._known.values() for parent in shard.parents}
         self._absent = {parent: self._absent.get(parent, 0) + 1 for parent in parents - set(self._known)}
+
+    def _end(self) -> str:
+        """Return what to say of a stream of which every shard is read to its end, and none follows; empty otherwise."""
+        if self._listings_ended < ABSENT_LISTINGS_MIN:
+            return ""
+        return (
+            f"the stream of table {self.table} has ended and all of it is captured"
+            " (was the table deleted, or its stream switched off? A new start takes up a new stream; what changed in"
+            " between is in neither)"
+        )
+
+    def _tell(self, problem: str) -> None:
+        """Say what is wrong in status and health, and in the log when it is new."""
+        if problem and problem != self.problem:
+            logger.error("capture of table %s: %s", self.table, problem)
+        self.problem = problem
 
     async def _pause(self, seconds: float) -> None:
         until = self._clock.monotonic() + seconds

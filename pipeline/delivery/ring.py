@@ -52,12 +52,17 @@ class Ring:
         return self._pages[number - self.oldest]
 
     def join(self, place: int | None) -> int | None:
-        """Return the number of the page where a cursor at `place` can follow on, None when the ring began later."""
+        """Return the number of the page where a cursor at `place` can follow on.
+
+        None when the ring began later, or has let go of the shard's last page: only that one says that the shard ended.
+        """
         if (place if place is not None else -1) < (self._start if self._start is not None else -1):
             return None
         for offset, page in enumerate(self._pages):
             if page.last is not None and (place is None or page.last > place):
                 return self.oldest + offset
+        if self.ended:
+            return self.next - 1 if self._pages else None
         return self.next
 
     def _drop_oldest(self) -> None:

@@ -33,6 +33,7 @@ def health_of(captures: Sequence[TableCapture], delivery: StreamDelivery | None)
         f"capture of {each.table} on {s}" for each in captures for s, c in each.captures.items() if _halted(c.report)
     ]
     if delivery is not None:
+        halted += [f"reading of {shard}" for shard, each in delivery.deliveries.items() if _halted(each.report)]
         halted += [
             f"{name} on {shard}"
             for shard, each in delivery.deliveries.items()

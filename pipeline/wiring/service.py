@@ -46,10 +46,10 @@ def _announce(work: Work, owner: str) -> None:
 async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
     """Look at every resource first, so that a wrong one is said at once and nothing is half begun."""
     await check_stream(parts)
-    await fix_lanes(parts)
     captures = [capture_of(parts, table) for table in await source_tables(parts)] if capture else []
     topologies = topologies_of(parts) if worker else {}
     delivery = delivery_of(parts.around, topologies) if worker else None
+    await fix_lanes(parts)  # the first write: nothing above was wrong
 
     def status() -> Mapping[str, Any]:
         return status_of(parts.around.owner, captures, delivery)

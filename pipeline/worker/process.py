@@ -13,6 +13,10 @@ logger = logging.getLogger(__name__)
 class FanoutWorker(Worker):
     """Faust's worker without what a service must not have."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.spinner = None  # it sends a terminal's codes to whatever standard output is, amid the lines of the log
+
     def _enter_debugger(self) -> None:
         """Refuse: SIGUSR2 would stop the whole service in a debugger nobody sees."""
         logger.warning("SIGUSR2 is ignored")

@@ -3,6 +3,7 @@
 One run, looked at from every end.
 """
 
+import os
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ from tests.blackbox.workload import Workload
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(420)]
 
+SEED = int(os.environ.get("FANOUT_TEST_SEED", "7"))
+"""Decides what is written and when each victim is hit."""
 CHANGES, KEYS, SHARDS = 10_000, 300, 4
 PER_SECOND = 160.0
 VICTIMS = ("capture", "one", "two", "capture", "one", "TERM two", "two", "capture", "one", "capture", "two")
@@ -51,7 +54,7 @@ def run(stack_of: Callable[..., Stack]) -> Run:
     stack.create(config, SHARDS)
     services = {"capture": stack.service("capture", config, "capture").start()}
     services |= {name: stack.service("worker", config, name).start() for name in ("one", "two")}
-    workload, watch = Workload(stack, changes=CHANGES, keys=KEYS, per_second=PER_SECOND), Watch(stack)
+    workload, watch = Workload(stack, changes=CHANGES, keys=KEYS, per_second=PER_SECOND, seed=SEED), Watch(stack)
     watch.start()
     workload.start()
     try:
@@ -67,7 +70,7 @@ def run(stack_of: Callable[..., Stack]) -> Run:
 
 def _torment(services: Mapping[str, Service], workload: Workload) -> tuple[dict[str, int], int]:
     """Hit each victim while it works; return the exit codes of SIGTERM, and how many hits the writing saw."""
-    chance, exits, writing = random.Random(7), {}, 0
+    chance, exits, writing = random.Random(SEED), {}, 0
     for victim in VICTIMS:
         name = victim.removeprefix("TERM ")
         service = services[name]

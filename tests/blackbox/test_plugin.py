@@ -69,6 +69,7 @@ def test_a_new_plugin_receives_every_change_in_order(stack_of: Callable[..., Sta
     journal = workload.finish()
     eventually("the plugin has all", 60, lambda: len(listed(files)) >= CHANGES)
     assert service.terminate() == 0, service.tail()
+    assert "\x1b" not in service.log.read_text(), "a log is no terminal"
     verdict = judge(journal, listed(files))
     assert verdict.sound, verdict
     assert verdict.repeats == 0

@@ -29,6 +29,7 @@ class Workload:
         threads: int = 2,
         payload_bytes: int = 200,
         seed: int = 1,
+        prefix: str = "key",
     ) -> None:
         assert changes % (threads * CALL_WRITES) == 0, "whole calls only"
         self.changes = changes
@@ -37,7 +38,7 @@ class Workload:
         self._payload_bytes = payload_bytes
         self._errors: list[BaseException] = []
         self._stop = threading.Event()
-        items = [Item(stack.tables[number % len(stack.tables)], f"key-{number:04d}") for number in range(keys)]
+        items = [Item(stack.tables[number % len(stack.tables)], f"{prefix}-{number:04d}") for number in range(keys)]
         calls = changes // threads // CALL_WRITES
         self._threads = [
             threading.Thread(

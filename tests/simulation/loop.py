@@ -1,0 +1,210 @@
+"""A deterministic event loop: the order of ready callbacks is drawn from a seed, time passes only when nobody can run.
+
+Every task belongs to the host in whose context it was made. A killed host's tasks never run again, not even their
+`finally` blocks (they stay referenced, or the garbage collector would run these); a paused host's callbacks wait.
+"""
+
+import asyncio
+import contextvars
+import heapq
+import random
+from asyncio import events
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+STEPS_MAX = 3_000_000
+
+
+class Stuck(Exception):
+    """Nothing can run and nothing is due: the system under test waits for ever."""
+
+
+class Livelock(Exception):
+    """The run took more steps than any sound run takes."""
+
+
+class Host:
+    """One simulated machine: alive or not, standing still until a time, with a clock of its own."""
+
+    def __init__(self, name: str, skew_ms: int = 0) -> None:
+        self.name = name
+        self.alive = True
+        self.paused_until = 0.0
+        self.skew_ms = skew_ms
+        self.tasks: list[asyncio.Task[Any]] = []
+
+
+HOST: contextvars.ContextVar[Host | None] = contextvars.ContextVar("host", default=None)
+
+
+_Loop: Any = asyncio.AbstractEventLoop
+"""As Any, because a simulation needs neither sockets nor subprocesses, which the stubs call abstract."""
+
+
+class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
+    """Just enough of an event loop for tasks, futures, timers, locks, events and queues."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.steps = 0
+        self.trace = 0
+        self.errors: list[BaseException] = []
+        self.graveyard: list[Host] = []
+        self._now = 0.0
+        self._ready: list[asyncio.Handle] = []
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._count = 0
+
+    def time(self) -> float:
+        """Return the virtual time in seconds."""
+        return self._now
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> asyncio.Handle:
+        """Make a callback ready."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_later(
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        """Make a callback ready after a virtual delay."""
+        return self.call_at(self._now + max(0.0, delay), callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        """Make a callback ready at a virtual time."""
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self._push(when, handle)
+        return handle
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        """Return a future of this loop."""
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, *, name: str | None = None, context: Any = None) -> "asyncio.Task[Any]":
+        """Return a task that belongs to the host of its context."""
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
+        host = HOST.get() if context is None else context.get(HOST)
+        if host is not None:
+            host.tasks.append(task)
+        return task
+
+    def spawn(self, host: Host, coro: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        """Start a task on a host."""
+        context = contextvars.copy_context()
+        context.run(HOST.set, host)
+        return self.create_task(coro, context=context)
+
+    def kill(self, host: Host) -> None:
+        """End a host as kill -9 does: between two steps, without a word."""
+        host.alive = False
+        for task in host.tasks:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own switch
+        self.graveyard.append(host)
+
+    def pause(self, host: Host, seconds: float) -> None:
+        """Let a host stand still: it wakes up with everybody else further on."""
+        host.paused_until = self._now + seconds
+
+    def run_until_complete(self, future: Any) -> Any:
+        """Run until a coroutine has returned. Raises Stuck, Livelock, or what it raised."""
+        events._set_running_loop(self)
+        try:
+            main = self.create_task(future) if asyncio.iscoroutine(future) else future
+            while not main.done():
+                self._step()
+            return main.result()
+        finally:
+            events._set_running_loop(None)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Keep what nobody awaited: a test looks at it."""
+        error = context.get("exception")
+        if error is not None:
+            self.errors.append(error)
+
+    def get_debug(self) -> bool:
+        """Return False."""
+        return False
+
+    def is_running(self) -> bool:
+        """Return True."""
+        return True
+
+    def is_closed(self) -> bool:
+        """Return False."""
+        return False
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Do nothing: a cancelled timer is skipped when it is due."""
+
+    def _push(self, when: float, handle: asyncio.Handle) -> None:
+        self._count += 1
+        heapq.heappush(self._timers, (when, self._count, handle))  # type: ignore[misc]  # paused callbacks wait here too
+
+    def _step(self) -> None:
+        while not self._ready:
+            self._pass_time()
+        ready = self._ready
+        index = self.random.randrange(len(ready)) if len(ready) > 1 else 0
+        self.trace = (self.trace * 1_000_003 ^ (index + 31 * len(ready))) & 0xFFFFFFFFFFFF
+        ready[index], ready[-1] = ready[-1], ready[index]
+        handle = ready.pop()
+        if handle.cancelled():
+            return
+        host: Host | None = handle._context.get(HOST)  # type: ignore[attr-defined]  # the context it runs in
+        if host is not None and not host.alive:
+            return
+        if host is not None and host.paused_until > self._now:
+            self._push(host.paused_until, handle)
+            return
+        self.steps += 1
+        if self.steps > STEPS_MAX:
+            raise Livelock(self.steps)
+        handle._run()
+
+    def _pass_time(self) -> None:
+        while self._timers and self._timers[0][2].cancelled():
+            heapq.heappop(self._timers)
+        if not self._timers:
+            raise Stuck(f"at {self._now:.3f} s")
+        self._now = max(self._now, self._timers[0][0])
+        while self._timers and self._timers[0][0] <= self._now:
+            handle = heapq.heappop(self._timers)[2]
+            if not handle.cancelled():
+                self._ready.append(handle)
+
+
+class SimClock:
+    """The clock of whichever host asks."""
+
+    def __init__(self, loop: SimLoop) -> None:
+        self._loop = loop
+
+    def monotonic(self) -> float:
+        """Return virtual seconds: every host's own, so they need not agree with another's wall clock."""
+        return self._loop.time()
+
+    def now_ms(self) -> int:
+        """Return the host's wall clock, which may be wrong."""
+        host = HOST.get()
+        return 1_763_800_000_000 + round(self._loop.time() * 1000) + (host.skew_ms if host else 0)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in virtual time."""
+        await asyncio.sleep(seconds)
+
+
+class SimChance:
+    """Chance from the loop's seed."""
+
+    def __init__(self, loop: SimLoop) -> None:
+        self._loop = loop
+
+    def fraction(self) -> float:
+        """Return a float in [0, 1)."""
+        return self._loop.random.random()

@@ -1,0 +1,104 @@
+"""Between a host and a service: requests and answers that take time, are lost, or arrive after everybody gave up.
+
+The effect of a call happens at the service, in no host's context: a host that is killed after it sent a request does
+not take the request back, and one that gave up waiting may still see its request carried out, later, after its retry.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+from pipeline.model.errors import RetryLater
+from tests.simulation.loop import HOST, SimLoop
+
+T = TypeVar("T")
+TIMEOUT_SECONDS = 5.0
+
+
+class Network:
+    """Latency and loss, drawn anew for each call; `heal` makes it fast and sound."""
+
+    def __init__(self, loop: SimLoop) -> None:
+        self._loop = loop
+        draw = loop.random
+        self.loss = draw.choice((0.0, 0.0, 0.01, 0.05, 0.15))
+        self.throttle = draw.choice((0.0, 0.02, 0.1))
+        self.stall = draw.choice((0.0, 0.0, 0.005, 0.02))
+        """Rate of requests that arrive only after the caller has given up."""
+        self.latency_seconds = draw.choice((0.002, 0.02, 0.1))
+        self.calls = 0
+
+    def heal(self) -> None:
+        """End all trouble."""
+        self.loss = self.throttle = self.stall = 0.0
+        self.latency_seconds = 0.005
+
+    async def call(self, effect: Callable[[], Awaitable[T]]) -> T:
+        """Make a call from the current host; RetryLater when it was refused, lost, or its answer did not come."""
+        self.calls += 1
+        draw = self._loop.random
+        answer: asyncio.Future[T] = self._loop.create_future()
+        service = contextvars.copy_context()
+        service.run(HOST.set, None)
+        self._loop.create_task(self._serve(effect, answer, draw.random()), context=service)
+        try:
+            return await asyncio.wait_for(asyncio.shield(answer), TIMEOUT_SECONDS)
+        except TimeoutError:
+            raise RetryLater("no answer") from None
+
+    async def _serve(self, effect: Callable[[], Awaitable[T]], answer: "asyncio.Future[T]", fate: float) -> None:
+        draw = self._loop.random
+        await asyncio.sleep(draw.expovariate(1 / self.latency_seconds))
+        if fate < self.throttle:
+            self._settle(answer, RetryLater("throttled"))
+            return
+        fate -= self.throttle
+        if fate < self.stall:
+            await asyncio.sleep(TIMEOUT_SECONDS + draw.uniform(0, 25))
+        elif fate - self.stall < self.loss / 2:
+            return  # the request is lost
+        try:
+            result = await effect()
+        except Exception as error:  # noqa: BLE001  # carried to the caller
+            self._settle(answer, error)
+            return
+        if draw.random() < self.loss / 2:
+            return  # the answer is lost
+        await asyncio.sleep(draw.expovariate(1 / self.latency_seconds))
+        if not answer.done():
+            answer.set_result(result)
+
+    @staticmethod
+    def _settle(answer: "asyncio.Future[Any]", error: Exception) -> None:
+        if not answer.done():
+            answer.set_exception(error)
+            answer.exception()  # looked at, also when the caller is dead
+
+
+class Remote:
+    """A port whose calls go over the network."""
+
+    def __init__(self, network: Network, service: Any) -> None:
+        self._network = network
+        self._service = service
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the service's attribute; a method as a call over the network."""
+        found = getattr(self._service, name)
+        if not callable(found):
+            return found
+        if name in {"names", "scan"}:
+            return lambda *args: self._listing(found, *args)
+
+        async def call(*args: Any) -> Any:
+            return await self._network.call(lambda: found(*args))
+
+        return call
+
+    async def _listing(self, found: Callable[..., AsyncIterator[Any]], *args: Any) -> AsyncIterator[Any]:
+        async def collect() -> list[Any]:
+            return [each async for each in found(*args)]
+
+        for each in await self._network.call(collect):
+            yield each
