@@ -16,7 +16,7 @@ def check_endpoint(url: str, plain_http_hosts: Collection[str], field: str) -> N
         parts, host = urlsplit(""), None
     if parts.scheme not in {"http", "https"} or not host:
         raise Misconfigured(f"{field}: is not an endpoint", hint="write a URL, such as https://dynamodb.example.com")
-    if parts.scheme == "https" or _loopback(host) or host in plain_http_hosts:
+    if parts.scheme == "https" or is_loopback(host) or host in plain_http_hosts:
         return
     raise Misconfigured(
         f"{field}: plain http to {host} would send changes and credentials in the clear",
@@ -24,7 +24,8 @@ def check_endpoint(url: str, plain_http_hosts: Collection[str], field: str) -> N
     )
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return True for a host that is this machine by its text; names are not looked up."""
     if host == "localhost":
         return True
     try:

@@ -103,7 +103,13 @@ class Worker:
     drain_seconds: Annotated[
         float, Meta(ge=0, le=3600, description="Time to settle what is under way after SIGTERM.")
     ] = 20.0
-    web_host: Annotated[Host, Meta(description="Address of the status page, metrics and health.")] = "127.0.0.1"
+    web_host: Annotated[
+        Host,
+        Meta(
+            description="Address of the status page, metrics and health. On any but loopback, all except a bare"
+            " `/health` need the token of `FANOUT_WEB_TOKEN`."
+        ),
+    ] = "127.0.0.1"
     web_port: Annotated[int, Meta(ge=1, le=65535, description="Port of the same.")] = 6066
     id: Annotated[WorkerId, Meta(description='Name in leases; "" makes one from the host name.')] = ""
 

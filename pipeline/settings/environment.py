@@ -14,6 +14,9 @@ PREFIX = "FANOUT_"
 TOPOLOGIES = "FANOUT_TOPOLOGIES"
 """Names of topologies, separated by commas, that are switched on without a section in the file."""
 
+WEB_TOKEN = "FANOUT_WEB_TOKEN"  # noqa: S105  # the name of a variable
+"""What opens status and metrics to other machines: the one secret of ours, and never a setting."""
+
 NEAR = 0.75
 """Likeness from which a section's name is taken for a slip. Kubernetes sets FANOUT_SERVICE_HOST and the like for a
 service called fanout, so a variable that resembles no section is not ours."""

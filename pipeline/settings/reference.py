@@ -28,6 +28,10 @@ variable instead, which wins: `source.table` is `{variable_of("source.table")}`,
 AWS credentials and endpoints come from the standard AWS chain and variables, never from here: what looks like a secret
 is refused. An `http://` endpoint is refused unless it is loopback or listed in `aws.plain_http_hosts`.
 
+`FANOUT_WEB_TOKEN` is the one secret of ours, taken from the environment only: where `worker.web_host` is not loopback,
+`/status` and `/metrics` are for those who send `Authorization: Bearer` and that token; while it is unset, for nobody.
+`/health` needs no token there and says yes or no. The pages are plain http: beyond a private network, put TLS in front.
+
 Tables and streams may be given by name or by ARN. `fanout check` looks at all of them before the start.
 """
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from pipeline.model.errors import Misconfigured
+from pipeline.settings.environment import PREFIX, WEB_TOKEN
 
 _SECRET_KEY = re.compile(
     r"secret|passw|session_?token|access_?key|private_?key|api_?key|credential|(^|_)token$", re.IGNORECASE
@@ -21,9 +22,9 @@ def refuse_secrets(sections: Mapping[str, object], environ: Mapping[str, str]) -
     """Raise Misconfigured, naming the setting and showing nothing of its value, when a secret is configured.
 
     Looks at the names and the values of the file and of the FANOUT_ variables. Credentials in the standard AWS
-    variables are where they belong.
+    variables are where they belong, and so is the token of the pages.
     """
-    ours = ((name, name, text) for name, text in environ.items() if name.startswith("FANOUT_"))
+    ours = ((name, name, text) for name, text in environ.items() if name.startswith(PREFIX) and name != WEB_TOKEN)
     for field, key, value in (*_leaves(sections, ""), *ours):
         if looks_secret(key):
             raise _refusal(field.replace(key, "<hidden>"))

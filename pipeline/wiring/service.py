@@ -2,17 +2,20 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from pipeline.aws.session import Aws
 from pipeline.settings import Settings
+from pipeline.settings.environment import WEB_TOKEN
 from pipeline.telemetry.metrics import PipelineCollector
 from pipeline.telemetry.reports import health_of, status_of
 from pipeline.wiring.build import Parts, capture_of, parts_of, topologies_of
 from pipeline.wiring.core import delivery_of
 from pipeline.wiring.resources import check_stream, fix_lanes, source_tables
 from pipeline.worker.app import Work
+from pipeline.worker.guard import guarded
 from pipeline.worker.process import run as run_worker
 
 logger = logging.getLogger(__name__)
@@ -36,6 +39,8 @@ def _announce(work: Work, owner: str) -> None:
     for name in work.topologies:
         logger.info("delivers %s to %s", work.stream, name)
     logger.info("is %s; status at http://%s:%d/status", owner, work.web_host, work.web_port)
+    if guarded(work.web_host) and not work.web_token:
+        logger.warning("other machines may ask for /health only: status and metrics need %s to be set", WEB_TOKEN)
 
 
 async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
@@ -63,4 +68,5 @@ async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
         health=lambda: health_of(captures, delivery),
         status=status,
         metrics=PipelineCollector(captures, delivery),
+        web_token=os.environ.get(WEB_TOKEN, "").strip(),
     )

@@ -1,7 +1,7 @@
 """The Faust application: an agent for each topology, pages, metrics, and a shutdown that keeps its word."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import faust
@@ -17,6 +17,7 @@ from pipeline.capture.table import TableCapture
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
 from pipeline.worker.desk import Desk
+from pipeline.worker.guard import HEALTH, guarded, middlewares
 from pipeline.worker.parcel import topic_of
 
 COMMIT_SECONDS_MIN = 0.2
@@ -39,6 +40,8 @@ class Work:
     """Returns at least `healthy`; the page answers 503 when it is False."""
     status: Callable[[], Mapping[str, Any]]
     metrics: Collector
+    web_token: str = field(default="", repr=False)
+    """What opens the pages from other machines, where `web_host` lets those in; without one they stay shut."""
 
 
 class Boot(BootStrategy):
@@ -76,6 +79,7 @@ class FanoutApp(faust.App):
             web_host=work.web_host,
             web_bind=work.web_host,
             web_port=work.web_port or 1,
+            web_application_options={"middlewares": middlewares(work.web_host, work.web_token)},
             web_router_enabled=False,
             web_tables_enabled=False,
             web_metrics_enabled=False,
@@ -141,10 +145,11 @@ def _add_agent(app: FanoutApp, name: str) -> None:
 
 
 def _add_pages(app: FanoutApp) -> None:
-    @app.page("/health")
+    @app.page(HEALTH)
     async def health(view: View, _request: Request) -> Response:
         state = app.work.health()
-        return view.json(state, status=200 if state["healthy"] else 503)
+        shown = {"healthy": state["healthy"]} if guarded(app.work.web_host) else state
+        return view.json(shown, status=200 if state["healthy"] else 503)
 
     @app.page("/status")
     async def status(view: View, _request: Request) -> Response:

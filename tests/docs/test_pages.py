@@ -90,14 +90,15 @@ def test_the_test_of_the_how_to_finds_a_sink_that_returns_early(tmp_path: Path) 
     assert "test_a_written_batch_can_be_read_back_at_once" in done.stdout
 
 
-def parse(command: click.Command, words: list[str]) -> None:
+def parse(command: click.Command, words: list[str], parent: click.Context | None = None) -> None:
     """Fail unless the words are a command, its options and its arguments."""
     if isinstance(command, click.Group):
-        found = command.get_command(click.Context(command), words[0])
+        context = click.Context(command, parent, **command.context_settings)
+        found = command.get_command(context, words[0])
         assert found is not None, f"there is no command {words[0]}"
-        parse(found, words[1:])
+        parse(found, words[1:], context)
     else:
-        command.make_context(command.name, words)
+        command.make_context(command.name, words, parent)
 
 
 @pytest.mark.parametrize("path", FOR_READERS)

@@ -40,3 +40,14 @@ def test_a_secret_in_the_environment(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="FANOUT_STREAM_NAME: looks like a secret") as refused:
         load_text(tmp_path, RIGHT, {"FANOUT_STREAM_NAME": SECRET})
     assert SECRET[:9] not in str(refused.value)
+
+
+def test_the_token_of_the_pages_is_no_setting(tmp_path: Path) -> None:
+    """FANOUT_WEB_TOKEN may hold a secret, since it is never a setting; a token in the file is refused."""
+    load_text(tmp_path, RIGHT, {"FANOUT_WEB_TOKEN": SECRET})
+    for variable in ("FANOUT_WORKER_WEB_TOKEN", "FANOUT_WEB_TOKENS"):
+        with pytest.raises(Misconfigured) as refused:
+            load_text(tmp_path, RIGHT, {variable: SECRET})
+        assert SECRET[:9] not in str(refused.value)
+    with pytest.raises(Misconfigured, match=r"worker.web_token: looks like a secret"):
+        load_text(tmp_path, RIGHT + f'[worker]\nweb_token = "{SECRET}"')
