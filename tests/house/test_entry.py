@@ -81,7 +81,7 @@ def test_make_alone_lists_its_targets(programs: Programs) -> None:
     done = run([str(shutil.which("make"))], programs(PRESENT))
     assert done.returncode == 0
     listed = [line.split()[1] for line in done.stdout.splitlines()]
-    assert listed == ["help", "demo", "test", "check", "bench", "lock", "clean"]
+    assert listed == ["help", "demo", "test", "check", "simulate", "bench", "lock", "clean"]
 
 
 def test_an_old_python_is_refused_with_the_fix(programs: Programs, tmp_path: Path) -> None:
