@@ -1,13 +1,12 @@
 """All shards of one table's stream, parents before children, shared with other workers by leases."""
 
-import asyncio
-import logging
 from collections.abc import Mapping
 
 from pipeline.capture.shard import ShardCapture
 from pipeline.coordination.crew import Crew
 from pipeline.coordination.leases import SHARD_END, Leases
-from pipeline.model.errors import Gap, PipelineError
+from pipeline.coordination.rounds import Rounds
+from pipeline.model.errors import Gap
 from pipeline.model.shard import Shard, ready
 from pipeline.ports import Clock, StateRow, StateStore, TableStream
 
@@ -15,12 +14,9 @@ ABSENT_LISTINGS_MIN = 3
 """DescribeStream is eventually consistent: this many listings in a row must agree that a parent is trimmed, or that no
 child follows."""
 CONFIRM_SECONDS = 1.0
-POLL_SECONDS = 0.2
-
-logger = logging.getLogger(__name__)
 
 
-class TableCapture:
+class TableCapture(Rounds):
     """Discovers a table's shards, leases those that may be read now, and runs a capture on each.
 
     A child is leased only when its parent's lease row says SHARD_END, or when no trace of the parent is left: neither
@@ -30,18 +26,15 @@ class TableCapture:
     def __init__(
         self, stream: TableStream, store: StateStore, leases: Leases, crew: Crew[ShardCapture], clock: Clock
     ) -> None:
+        super().__init__(f"capture of table {stream.table}", clock)
         self._stream = stream
         self._store = store
         self._leases = leases
         self._crew = crew
-        self._clock = clock
         self._known: dict[str, Shard] = {}
+        self._children: dict[str, Shard] = {}
         self._absent: dict[str, int] = {}
         self._listings_ended = 0
-        self._stepping = asyncio.Lock()
-        self._stopping = False
-        self.problem = ""
-        """Why the table cannot be captured now, for status and health; empty when it can."""
 
     @property
     def table(self) -> str:
@@ -53,24 +46,8 @@ class TableCapture:
         """Return the captures of the shards this worker holds."""
         return self._crew.processors
 
-    async def run(self, step_seconds: float) -> None:
-        """Step until cancelled; at once when a shard has ended."""
-        while not self._stopping:
-            try:
-                await self.step()
-                self._tell(self._end())
-            except PipelineError as error:
-                self._tell(str(error))
-            unconfirmed = any(count < ABSENT_LISTINGS_MIN for count in self._absent.values())
-            await self._pause(CONFIRM_SECONDS if unconfirmed else step_seconds)
-
-    async def step(self) -> None:
-        """Finish, discover, lease, start. Raises Gap, after all the rest is done, when a shard is gone unread."""
-        async with self._stepping:
-            if not self._stopping:
-                await self._step()
-
     async def _step(self) -> None:
+        """Finish, discover, lease, start. Raises Gap, after all the rest is done, when a shard is gone unread."""
         await self._finish()
         await self._discover()
         family = sorted(set(self._known) | set(self._absent))
@@ -89,33 +66,35 @@ class TableCapture:
                 msg, hint="changes were lost; their children wait. Copy the table again, then remove these leases"
             )
 
-    async def drain(self) -> None:
-        """Stop where we are and give the leases back. A put under way may come again: a repeat, not a loss."""
-        self._stopping = True
-        async with self._stepping:
-            try:
-                await self._finish()
-            except PipelineError as error:
-                logger.warning("capture of table %s, while stopping: %s", self.table, error)
-            await self._crew.release_all()
-
     async def _finish(self) -> None:
         """Mark ended shards in their lease row, which lets their children start, and look for these children."""
         for shard, capture in list(self.captures.items()):
             if capture.ended:
-                for child in await self._stream.shards(shard):
-                    self._known.setdefault(child.id, child)
+                self._children |= {child.id: child for child in await self._stream.shards(shard)}
                 await self._leases.release(shard, {"checkpoint": SHARD_END})
                 await self._crew.stop(shard)
 
     async def _discover(self) -> None:
-        """Read the listing; what we hold stays known, and parents that are not listed are counted."""
+        """Read the listing; what we hold, or were told of, stays known, and parents that are not listed are counted."""
         held = {shard: self._known[shard] for shard in self.captures if shard in self._known}
-        self._known = held | {shard.id: shard for shard in await self._stream.shards()}
+        listed = {shard.id: shard for shard in await self._stream.shards()}
+        self._children = {shard: child for shard, child in self._children.items() if shard not in listed}
+        self._known = held | self._children | listed
         parents = {parent for shard in self._known.values() for parent in shard.parents}
         self._absent = {parent: self._absent.get(parent, 0) + 1 for parent in parents - set(self._known)}
 
-    def _end(self) -> str:
+    async def _leave(self) -> None:
+        """Stop where we are. A put that is under way may come again: a repeat, not a loss."""
+        await self._crew.release_all()
+
+    def _has_ended(self) -> bool:
+        return any(capture.ended for capture in self.captures.values())
+
+    def _pause_seconds(self, step_seconds: float) -> float:
+        unconfirmed = any(count < ABSENT_LISTINGS_MIN for count in self._absent.values())
+        return CONFIRM_SECONDS if unconfirmed else step_seconds
+
+    def _finding(self) -> str:
         """Return what to say of a stream of which every shard is read to its end, and none follows; empty otherwise."""
         if self._listings_ended < ABSENT_LISTINGS_MIN:
             return ""
@@ -124,19 +103,6 @@ class TableCapture:
             " (was the table deleted, or its stream switched off? A new start takes up a new stream; what changed in"
             " between is in neither)"
         )
-
-    def _tell(self, problem: str) -> None:
-        """Say what is wrong in status and health, and in the log when it is new."""
-        if problem and problem != self.problem:
-            logger.error("capture of table %s: %s", self.table, problem)
-        self.problem = problem
-
-    async def _pause(self, seconds: float) -> None:
-        until = self._clock.monotonic() + seconds
-        while not self._stopping and (left := until - self._clock.monotonic()) > 0:
-            if any(capture.ended for capture in self.captures.values()):
-                return
-            await self._clock.sleep(min(POLL_SECONDS, left))
 
 
 def _is_finished(row: StateRow) -> bool:
