@@ -15,7 +15,7 @@ from tests.blackbox.workload import Workload
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(300)]
 
-HANG_SECONDS = float(os.environ.get("FANOUT_TEST_HANG_SECONDS", "60"))
+HANG_SECONDS = float(os.environ.get("BLACKBOX_HANG_SECONDS", "60"))
 """The promise is made for 60 s; shorter only to look at the test itself."""
 HANGING = (
     PLUGIN.replace("from dataclasses", "import asyncio\nfrom dataclasses")

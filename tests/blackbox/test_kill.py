@@ -24,7 +24,7 @@ from tests.emulators import Emulators
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(420)]
 
-SEED = int(os.environ.get("FANOUT_TEST_SEED", "7"))
+SEED = int(os.environ.get("BLACKBOX_SEED", "7"))
 """Decides what is written and when each victim is hit."""
 CHANGES, KEYS, SHARDS = 10_000, 300, 4
 PER_SECOND = 160.0

@@ -16,8 +16,8 @@ from tests.blackbox.workload import Workload
 pytestmark = pytest.mark.emulator
 
 SHARDS = 2
-CHANGES, PER_SECOND = 2_000, 125.0
-WARM_SECONDS, WINDOW_SECONDS = 1.5, 12.0
+CHANGES, PER_SECOND = 1_500, 125.0
+WARM_SECONDS, WINDOW_SECONDS = 1.5, 9.0
 SHARE_MAX, CALLS_MORE_MAX = 1.1, 3
 """Polling is timed, so two readers of one shard differ by some calls; a reader for each topology would be threefold."""
 
