@@ -54,8 +54,8 @@ class Sink(Protocol):
         its lease may still be writing while its successor does. Not promised: any order between keys of
         different lanes, one call a change, or that `batch.first` follows the last call's `batch.last` after a restart.
         Await whatever waits (`asyncio.to_thread` for a call that blocks): a sink that blocks the event loop stops the
-        whole worker until it returns. Raise RetryLater to be offered the batch again, Rejected for changes that can never be written. Anything
-        else stops this topology on this shard, before its checkpoint, and says so.
+        whole worker until it returns. Raise RetryLater to be offered the batch again, Rejected for changes that can
+        never be written. Anything else stops this topology on this shard, before its checkpoint, and says so.
         """
 
     async def close(self) -> None:
