@@ -109,7 +109,8 @@ class Cursor:
     def feed(self, page: Page, now: float) -> None:
         """Take a page; what lies at or before our place was taken already.
 
-        A page we read ourselves may come in when we are on the ring again and have taken its last page: closed stays so.
+        A page we read ourselves may come in when we are on the ring again and have taken its last page: what is closed
+        stays closed.
         """
         fresh = [record for record in page.records if self.place is None or record.sequence > self.place]
         if fresh and not self._pending:
