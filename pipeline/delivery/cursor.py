@@ -107,7 +107,11 @@ class Cursor:
             self.index += 1
 
     def feed(self, page: Page, now: float) -> None:
-        """Take a page; what lies at or before our place was taken already."""
+        """Take a page; what lies at or before our place was taken already.
+
+        A page we read ourselves may come in when we are on the ring again and have taken its last page: what is closed
+        stays closed.
+        """
         fresh = [record for record in page.records if self.place is None or record.sequence > self.place]
         if fresh and not self._pending:
             self._pending_since = now
@@ -116,7 +120,7 @@ class Cursor:
         self._pending_changes += sum(len(record.changes) for record in fresh)
         if fresh:
             self.place = fresh[-1].sequence
-        self._closed = page.ended
+        self._closed = self._closed or page.ended
         self._end_if_done()
 
     def take(self, now: float) -> Batch | None:

@@ -5,7 +5,7 @@ import logging
 import sys
 from dataclasses import asdict
 
-from tests.simulation.world import Tally, run
+from tests.simulation.scenario import Tally, run
 
 SEEDS_BETWEEN_COLLECTIONS = 10
 

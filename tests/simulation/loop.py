@@ -12,6 +12,8 @@ from asyncio import events
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from pipeline.model.errors import PipelineError
+
 STEPS_MAX = 3_000_000
 
 
@@ -31,6 +33,8 @@ class Host:
         self.alive = True
         self.paused_until = 0.0
         self.skew_ms = skew_ms
+        self.stopping = asyncio.Event()
+        """Set by SIGTERM."""
         self.tasks: list[asyncio.Task[Any]] = []
 
 
@@ -48,8 +52,11 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
         self.random = random.Random(seed)
         self.steps = 0
         self.trace = 0
-        self.errors: list[BaseException] = []
+        self.failure: BaseException | None = None
+        """What ends the run: a broken promise, or an error nobody foresaw."""
         self.graveyard: list[Host] = []
+        self.before_step: Callable[[Host], None] | None = None
+        """Asked before every step of a living host, which it may kill."""
         self._now = 0.0
         self._ready: list[asyncio.Handle] = []
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
@@ -91,6 +98,7 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
         host = HOST.get() if context is None else context.get(HOST)
         if host is not None:
             host.tasks.append(task)
+            task.add_done_callback(self._look)
         return task
 
     def spawn(self, host: Host, coro: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
@@ -115,17 +123,26 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
         events._set_running_loop(self)
         try:
             main = self.create_task(future) if asyncio.iscoroutine(future) else future
-            while not main.done():
+            while not main.done() and self.failure is None:
                 self._step()
+            if self.failure is not None:
+                raise self.failure
             return main.result()
         finally:
             events._set_running_loop(None)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Keep what nobody awaited: a test looks at it."""
-        error = context.get("exception")
-        if error is not None:
-            self.errors.append(error)
+        """Do nothing: what a task raised was looked at when it ended."""
+
+    def fail(self, error: BaseException) -> None:
+        """End the run: the first error stands."""
+        self.failure = self.failure or error
+
+    def _look(self, task: "asyncio.Task[Any]") -> None:
+        """End the run when a host's task died of what the core does not raise on purpose: that is a defect."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, PipelineError):
+            self.fail(error)
 
     def get_debug(self) -> bool:
         """Return False."""
@@ -162,6 +179,10 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
         if host is not None and host.paused_until > self._now:
             self._push(host.paused_until, handle)
             return
+        if host is not None and self.before_step is not None:
+            self.before_step(host)
+            if not host.alive:
+                return
         self.steps += 1
         if self.steps > STEPS_MAX:
             raise Livelock(self.steps)

@@ -9,7 +9,7 @@ import contextvars
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
-from pipeline.model.errors import RetryLater
+from pipeline.model.errors import Misconfigured, PipelineError, RetryLater
 from tests.simulation.loop import HOST, SimLoop
 
 T = TypeVar("T")
@@ -26,12 +26,14 @@ class Network:
         self.throttle = draw.choice((0.0, 0.02, 0.1))
         self.stall = draw.choice((0.0, 0.0, 0.005, 0.02))
         """Rate of requests that arrive only after the caller has given up."""
+        self.denied = draw.choice((0.0, 0.0, 0.0, 0.0005, 0.003))
+        """Rate of requests refused as a missing permission is: what needs a person, who is quick."""
         self.latency_seconds = draw.choice((0.002, 0.02, 0.1))
         self.calls = 0
 
     def heal(self) -> None:
         """End all trouble."""
-        self.loss = self.throttle = self.stall = 0.0
+        self.loss = self.throttle = self.stall = self.denied = 0.0
         self.latency_seconds = 0.005
 
     async def call(self, effect: Callable[[], Awaitable[T]]) -> T:
@@ -54,14 +56,21 @@ class Network:
             self._settle(answer, RetryLater("throttled"))
             return
         fate -= self.throttle
+        if fate < self.denied:
+            self._settle(answer, Misconfigured("access denied"))
+            return
+        fate -= self.denied
         if fate < self.stall:
             await asyncio.sleep(TIMEOUT_SECONDS + draw.uniform(0, 25))
         elif fate - self.stall < self.loss / 2:
             return  # the request is lost
         try:
             result = await effect()
-        except Exception as error:  # noqa: BLE001  # carried to the caller
+        except PipelineError as error:
             self._settle(answer, error)
+            return
+        except Exception as error:  # noqa: BLE001  # a broken promise, or a call that no service would take
+            self._loop.fail(error)
             return
         if draw.random() < self.loss / 2:
             return  # the answer is lost

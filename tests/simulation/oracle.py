@@ -1,14 +1,21 @@
 """What must hold, looked at when it could break: at every effect, and when all has come to rest."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from pipeline.history.fold import fold, segments
-from pipeline.model.change import Change
+from pipeline.model.change import Batch, Change
+from pipeline.model.progress import Checkpoint
 from pipeline.ports import ItemWrite, StateRow
 from pipeline.testing.fakes import FakeItemStore, FakeObjectStore, FakeStateStore, FakeTable
 from pipeline.verification.audit import verify_chain
-from pipeline.wire import chain, segment
 from pipeline.wire.checkpoint import from_fields
+from pipeline.wire.packed import Header, Link
+from pipeline.wire.segment import Segment
+from pipeline.wiring.core import CAPTURE
+from tests.simulation.services import Identity, SourceTable, StreamLog
+
+POSITIONS = "fanout-positions"
 
 
 class Violation(AssertionError):
@@ -18,106 +25,202 @@ class Violation(AssertionError):
 class Objects(FakeObjectStore):
     """Objects that know how far each log of ranges reaches."""
 
-    def __init__(self, decode: object) -> None:
+    def __init__(self, form: Any) -> None:
         super().__init__()
-        self._decode = decode
-        self.ends: dict[str, int] = {}
+        self._form = form
+        self._links: dict[str, Link] = {}
+        self.stored: set[Identity] = set()
+        """The changes of segments."""
+
+    def reached(self, shard: str) -> int:
+        """Return the last position stored of a shard."""
+        return self._links[shard].last if shard in self._links else 0
 
     async def create(self, name: str, data: bytes) -> bool:
-        """Store, and look at the range: it must follow the last one of its shard."""
+        """Store, and look at the range: it must follow the last one of its shard, and name it."""
         created = await super().create(name, data)
         if created:
-            header = self._decode(name, data).header  # type: ignore[operator]
-            if header.first != self.ends.get(header.shard, 0) + 1:
-                raise Violation(f"I5 {name} starts at {header.first}, the log ends at {self.ends.get(header.shard, 0)}")
-            self.ends[header.shard] = header.last
+            found = self._form.decode(name, data)
+            header: Header = found.header
+            last = self._links.get(header.shard) or self._form.KIND.genesis(header.stream, header.shard)
+            if not header.follows(last):
+                raise Violation(f"I5 {name} starts at {header.first} and does not follow {last.name} to {last.last}")
+            self._links[header.shard] = header.link(name, found.seal)
+            if isinstance(found, Segment):
+                self.stored.update((change.table, change.sequence) for change in found.batch.changes)
         return created
 
 
 class Replica(FakeItemStore):
-    """A replica whose items never go back, whoever writes."""
+    """A replica whose items never go back, whoever writes; in mode economy, one that has taken what it was given."""
 
-    def __init__(self, sources: Mapping[str, FakeTable], *tables: FakeTable) -> None:
+    def __init__(self, mode: str, sources: Mapping[str, SourceTable], *tables: FakeTable) -> None:
         super().__init__(*tables)
+        self.mode = mode
+        self.unprocessed: Callable[[], int] = lambda: 0
+        """How many writes of the next batch are left undone."""
         self._sources = sources
         self._applied: dict[tuple[str, bytes], int] = {}
+        self._landed: set[ItemWrite] = set()
+        self._given: dict[str, list[tuple[int, Change]]] = {}
+        self._given_to: dict[str, int] = {}
 
-    def _apply(self, writes: "list[ItemWrite]") -> None:  # type: ignore[override]  # narrower than Sequence is fine here
+    async def write_batch(self, writes: Sequence[ItemWrite]) -> tuple[ItemWrite, ...]:
+        """Write as many as the table takes."""
+        self.leave_unprocessed = self.unprocessed()
+        return await super().write_batch(writes)
+
+    def give(self, batch: Batch) -> None:
+        """Note what the sink is asked to write."""
+        known = self._given_to.get(batch.shard, 0)
+        if batch.first > known + 1:
+            raise Violation(f"I6 a batch of {batch.shard} starts at {batch.first}, the last one ended at {known}")
+        self._given.setdefault(batch.shard, []).extend(each for each in batch if each[0] > known)
+        self._given_to[batch.shard] = max(known, batch.last)
+
+    def reached(self, shard: str) -> int:
+        """Return the position up to which the replica has all of a shard."""
+        if self.mode == "exact":
+            return self.positions.get((POSITIONS, f"replica/changes/{shard}"), 0)
+        given = self._given.setdefault(shard, [])
+        while given and self.has(given[0][1]):
+            given.pop(0)
+        return given[0][0] - 1 if given else self._given_to.get(shard, 0)
+
+    def has(self, change: Change) -> bool:
+        """Return True when a change, or a later one of its item, was written."""
+        if self.mode == "economy":
+            later = self._sources[change.table].history[change.keys]
+            images = [each.after for each in later if each.sequence >= change.sequence]
+            return any(ItemWrite(change.table, change.keys, image) in self._landed for image in images)
+        return self._applied.get((change.table, change.keys), -1) >= change.sequence
+
+    def items_of(self, table: str) -> dict[bytes, bytes]:
+        """Return a table's items as its source has them."""
+        out = {}
+        for keys, item in self.tables[table].items.items():
+            bare = item.partition(b',"fanout_version"')
+            if b'"fanout_deleted"' not in bare[2]:
+                out[keys] = bare[0] + b"}" if bare[1] else item
+        return out
+
+    def _apply(self, writes: Sequence[ItemWrite]) -> None:
         for write in writes:
-            self._look(write)
+            if self.mode == "economy":
+                self._landed.add(write)
+                continue
+            place = (write.table, write.keys)
+            self._applied[place] = self._find(write, self._applied.get(place, -1))
         super()._apply(writes)
 
-    def _look(self, write: ItemWrite) -> None:
+    def _find(self, write: ItemWrite, last: int) -> int:
         """Find which change this write is: the next one of its key with this image; none means it is an older one."""
-        place = (write.table, write.keys)
-        last = self._applied.get(place, -1)
-        history = self._sources[write.table].history.get(write.keys, [])  # type: ignore[attr-defined]
-        later = [change.sequence for change in history if change.after == write.item and change.sequence >= last]
+        image, versioned, rest = (write.item or b"").partition(b',"fanout_version":{"S":"')
+        if versioned:
+            version = int(rest.partition(b'"')[0].partition(b"/")[2])
+            if version < last:
+                raise Violation(f"I2 an item of {write.table} goes back")
+            return version
+        history = self._sources[write.table].history.get(write.keys, [])
+        later = [each.sequence for each in history if (each.after or b"") == image and each.sequence >= last]
         if not later:
             raise Violation(f"I2 an item of {write.table} goes back")
-        self._applied[place] = later[0]
+        return later[0]
 
 
 class State(FakeStateStore):
     """A state table in which no checkpoint is ahead of its effect, and none goes back."""
 
-    def __init__(self, archive: Objects, audit: Objects, replica: Replica) -> None:
+    def __init__(
+        self, tables: Mapping[str, SourceTable], log: StreamLog, archive: Objects, audit: Objects, replica: Replica
+    ) -> None:
         super().__init__()
-        self._ends = {
-            "archive": lambda shard: archive.ends.get(shard, 0),
-            "audit": lambda shard: audit.ends.get(shard, 0),
-            "replica": lambda shard: replica.positions.get(("fanout-positions", f"replica/changes/{shard}"), 0),
-        }
+        self._tables = tables
+        self._log = log
+        self._archive = archive
+        self._reached = {"archive": archive.reached, "audit": audit.reached, "replica": replica.reached}
+        self.archived: Collection[str] = ()
+        """The tables the archive wants."""
 
     async def write(self, row: StateRow, expected: int | None) -> bool:
         """Store, and look at what the checkpoint claims."""
         before = self.rows.get(row.key)
         stored = await super().write(row, expected)
-        if stored and "@" in row.key and not row.key.endswith("@capture"):
-            self._look(row, before)
+        if stored and "@" in row.key:
+            lease, name = row.key.split("@")
+            group, shard = lease.rsplit(":", 1)
+            now = from_fields(row.fields, row.key)
+            then = from_fields(before.fields, row.key) if before else Checkpoint()
+            if now.position < then.position or (then.ended and not now.ended):
+                raise Violation(f"I10 {row.key} goes back from {then.position} to {now.position}")
+            if name in self._reached:
+                self._look_at_sink(name, shard, now)
+            if name == "archive":
+                self._look_at_archive(shard, then, now)
+            if name == CAPTURE:
+                self._look_at_stream(self._tables[group.split("/")[0]], shard, then, now)
         return stored
 
-    def _look(self, row: StateRow, before: StateRow | None) -> None:
-        lease, topology = row.key.split("@")
-        now = from_fields(row.fields, row.key)
-        reached = self._ends[topology](lease.split(":")[1])
-        if now.delivered > reached:
-            raise Violation(f"I6 {row.key} says {now.delivered}, the sink has {reached}")
-        then = from_fields(before.fields, row.key) if before else None
-        if then and (now.position < then.position or (then.ended and not now.ended)):
-            raise Violation(f"I10 {row.key} goes back from {then.position} to {now.position}")
+    def _look_at_sink(self, name: str, shard: str, now: Checkpoint) -> None:
+        if now.delivered > self._reached[name](shard):
+            raise Violation(f"I6 {name} on {shard} says {now.delivered}, the sink has {self._reached[name](shard)}")
+        runs = self._log.runs.get(shard)
+        if now.ended and runs and runs[-1][0] != now.sequence:
+            raise Violation(f"I6 {name} on {shard} says that the shard has ended, there is more of it")
+
+    def _look_at_archive(self, shard: str, then: Checkpoint, now: Checkpoint) -> None:
+        for sequence, changes in self._log.runs.get(shard, ()):
+            if (then.sequence or 0) < sequence <= (now.sequence or 0):
+                missing = {each for each in changes if each[0] in self.archived} - self._archive.stored
+                if missing:
+                    raise Violation(f"I6 the checkpoint of the archive on {shard} is past {len(missing)} changes")
+
+    def _look_at_stream(self, table: SourceTable, shard: str, then: Checkpoint, now: Checkpoint) -> None:
+        source = table.shards_of(table.epoch).get(shard)
+        for change in source.tape._records if source else ():
+            passed = now.ended or change.sequence <= (now.sequence or 0)
+            if (
+                passed
+                and change.sequence > (then.sequence or 0)
+                and (table.name, change.sequence) not in self._log.stored
+            ):
+                raise Violation(f"I6 the checkpoint of the capture of {shard} is past {change.sequence}")
 
 
-async def at_rest(tables: Mapping[str, FakeTable], archive: Objects, audit: Objects, replica: Replica) -> str:
+async def at_rest(
+    tables: Mapping[str, SourceTable],
+    archive: Objects,
+    audit: Objects,
+    replica: Replica,
+    wants: Mapping[str, Collection[str]],
+) -> str:
     """Return why the world has not converged, "" when it has: all the same everywhere, each change once, in order."""
-    for table in tables.values():
-        if replica.tables[table.name].items != table.items:
+    for table in (tables[name] for name in wants["replica"]):
+        if replica.mode == "economy" and not all(replica.has(history[-1]) for history in table.history.values()):
+            return f"I1 the replica of {table.name} lacks a change"
+        if replica.mode != "economy" and replica.items_of(table.name) != table.items:
             return f"I3 the replica of {table.name} differs"
+    if why := await _archive_at_rest([tables[name] for name in wants["archive"]], archive):
+        return why
+    report = await verify_chain(audit)
+    if not report.sound:
+        raise Violation(f"I5 {report.problems[:3]}")
+    total = sum(len(history) for name in wants["audit"] for history in tables[name].history.values())
+    return "" if report.entries == total else f"I1 the audit log has {report.entries} of {total} entries"
+
+
+async def _archive_at_rest(tables: Collection[SourceTable], archive: Objects) -> str:
     seen: dict[tuple[str, bytes], list[int]] = {}
     async for each in segments(archive):
         for change in each.batch.changes:
             seen.setdefault((change.table, change.keys), []).append(change.sequence)
-    expected = {(name, keys): [c.sequence for c in history] for name, keys, history in _histories(tables)}
-    if {place: sorted(sequences) for place, sequences in seen.items()} != expected:
-        return "I1 the archive does not hold each change once"
     if any(sequences != sorted(sequences) for sequences in seen.values()):
         raise Violation("I2 the archive holds a key's changes out of order")
+    if any(len(sequences) != len(set(sequences)) for sequences in seen.values()):
+        raise Violation("I1 the archive holds a change twice")
+    if seen != {(t.name, keys): [c.sequence for c in past] for t in tables for keys, past in t.history.items()}:
+        return "I1 the archive lacks a change"
     folded = await fold(archive)
-    if folded != {(t.name, keys): image for t in tables.values() for keys, image in t.items.items()}:
+    if folded != {(t.name, keys): image for t in tables for keys, image in t.items.items()}:
         raise Violation("I4 the archive folded is not the source")
-    report = await verify_chain(audit)
-    if not report.sound:
-        raise Violation(f"I5 {report.problems[:3]}")
-    total = sum(len(sequences) for sequences in expected.values())
-    return "" if report.entries == total else f"I1 the audit log has {report.entries} of {total} entries"
-
-
-def _histories(tables: Mapping[str, FakeTable]) -> list[tuple[str, bytes, list[Change]]]:
-    return [
-        (table.name, keys, history)
-        for table in tables.values()
-        for keys, history in table.history.items()  # type: ignore[attr-defined]  # SourceTable's own
-    ]
-
-
-DECODERS = {"archive": segment.decode, "audit": chain.decode}
+    return ""

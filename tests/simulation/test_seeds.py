@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.loop import SimLoop
-from tests.simulation.world import Tally, World, run, scenario
+from tests.simulation.scenario import Tally, run, scenario
+from tests.simulation.world import World
 
 SEEDS = 60
 REGRESSIONS = [

@@ -1,0 +1,176 @@
+"""What runs on a simulated host: the real capture and the real delivery, with what the Faust worker does in between."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.capture.packing import Packing
+from pipeline.delivery.cursor import Appetite
+from pipeline.delivery.shard import ShardDelivery
+from pipeline.delivery.stream import StreamDelivery
+from pipeline.delivery.topology import TopologyRunner
+from pipeline.plugin import Batch, ItemStore, ObjectStore, Sink
+from pipeline.testing.fakes import FakeItemStore
+from pipeline.wiring.core import Surroundings, capture_of, delivery_of
+from tests.simulation.loop import Host, SimChance, SimClock, SimLoop
+from tests.simulation.network import Network, Remote
+from tests.simulation.oracle import Objects, Replica, State
+from tests.simulation.services import Blurred, Claims, SourceTable, StreamLog
+from topologies import archive, audit, replica
+
+LEASE_SECONDS = 10.0
+STEP_SECONDS = LEASE_SECONDS / 3
+DRAIN_SECONDS = 5.0
+NAMES = ("replica", "archive", "audit")
+LINGER_SECONDS = {"replica": 0.0, "archive": 2.0, "audit": 1.0}
+
+
+@dataclass
+class Setup:
+    """What a host finds: services, and how it is configured."""
+
+    loop: SimLoop
+    clock: SimClock
+    network: Network
+    tables: Mapping[str, SourceTable]
+    log: StreamLog
+    sources: FakeItemStore
+    replica: Replica
+    buckets: Mapping[str, Objects]
+    claims: Claims
+    state: State
+    packing: Packing
+    wants: Mapping[str, frozenset[str]]
+    batch_changes_max: int
+    ring_bytes_max: int
+    page_changes_max: int
+    source_iterator_seconds: float
+    blur: float
+
+    def around(self, host: Host) -> Surroundings:
+        """Return what every object of a host is made of."""
+        remote: Any = lambda service: Remote(self.network, service)  # noqa: E731  # three uses, next line
+        log, claims, state = remote(self.log), remote(self.claims), remote(self.state)
+        chance = SimChance(self.loop)
+        return Surroundings(host.name, log, claims, state, self.clock, chance, LEASE_SECONDS, 1.0, self.ring_bytes_max)
+
+
+@dataclass
+class SimContext:
+    """What a simulated host lends to a sink."""
+
+    name: str
+    setup: Setup
+    region: str = field(default="us-east-1")
+
+    @property
+    def tables(self) -> Mapping[str, str]:
+        """Return the tables the topology wants."""
+        return dict.fromkeys(sorted(self.setup.wants[self.name]), "us-east-1")
+
+    @property
+    def clock(self) -> SimClock:
+        """Return the clock."""
+        return self.setup.clock
+
+    def objects(self, bucket: str, _prefix: str = "", *, region: str = "") -> ObjectStore:  # one region
+        """Return a bucket."""
+        return Remote(self.setup.network, self.setup.buckets[bucket])
+
+    def folder(self, path: str) -> ObjectStore:
+        """Refuse: no simulated topology writes to a disk."""
+        raise AssertionError(path)
+
+    def items(self, region: str) -> ItemStore:
+        """Return the tables of a region."""
+        store: FakeItemStore = self.setup.replica if region == "eu-west-1" else self.setup.sources
+        return Remote(self.setup.network, store)
+
+
+class Watched:
+    """A sink that tells the oracle what it is asked to write."""
+
+    def __init__(self, sink: Sink, store: Replica) -> None:
+        self._sink = sink
+        self._store = store
+        self.open = sink.open
+        self.close = sink.close
+
+    async def write(self, batch: Batch) -> None:
+        """Tell, and write."""
+        self._store.give(batch)
+        await self._sink.write(batch)
+
+
+async def capture_host(setup: Setup, host: Host) -> None:
+    """Capture every table until SIGTERM."""
+    around = setup.around(host)
+    captures = []
+    for table in setup.tables.values():
+        stream = table.stream()
+        stream.page_changes_max = setup.page_changes_max
+        stream.iterators.live_seconds = setup.source_iterator_seconds
+        blurred: Any = Blurred(Remote(setup.network, stream), setup.loop, setup.blur)
+        captures.append(capture_of(around, blurred, setup.packing))
+    running = asyncio.gather(*(capture.run(STEP_SECONDS) for capture in captures))
+    await _until_stopped(host, running)
+    for capture in captures:
+        await capture.drain()
+
+
+async def worker_host(setup: Setup, host: Host) -> None:
+    """Deliver to every topology until SIGTERM; then wait for what is being written, save, and give the leases back."""
+    runners = {name: _runner(setup, name) for name in NAMES}
+    delivery = delivery_of(setup.around(host), runners)
+    pumping = asyncio.ensure_future(pump(delivery, runners, setup.clock, host))
+    running = asyncio.gather(delivery.run(STEP_SECONDS), pumping)
+    await _until_stopped(host, running)
+    for _ in range(round(DRAIN_SECONDS / 0.1)):
+        if not any(f.cursor.busy for d in delivery.deliveries.values() for f in d.followers.values()):
+            break
+        await setup.clock.sleep(0.1)
+    await delivery.drain()
+
+
+async def _until_stopped(host: Host, running: "asyncio.Future[Any]") -> None:
+    stopping = asyncio.ensure_future(host.stopping.wait())
+    await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        running.result()
+
+
+def _runner(setup: Setup, name: str) -> TopologyRunner:
+    context = SimContext(name, setup)
+    sinks: dict[str, Any] = {
+        "replica": lambda: Watched(
+            replica.topology.sink(replica.Settings("eu-west-1", mode=setup.replica.mode), context), setup.replica
+        ),
+        "archive": lambda: archive.topology.sink(archive.Settings("archive"), context),
+        "audit": lambda: audit.topology.sink(audit.Settings("audit"), context),
+    }
+    appetite = Appetite(setup.batch_changes_max, 1 << 20, LINGER_SECONDS[name], setup.wants[name])
+    return TopologyRunner(name, sinks[name](), appetite, setup.clock, SimChance(setup.loop))
+
+
+async def pump(delivery: StreamDelivery, runners: Mapping[str, TopologyRunner], clock: SimClock, host: Host) -> None:
+    """Do what the Faust worker does: hand batches over, one at a time for each topology and shard."""
+    pumps: dict[tuple[ShardDelivery, str], asyncio.Task[None]] = {}
+    while True:
+        held = set(delivery.deliveries.values())
+        for key in [key for key in pumps if key[0] not in held]:
+            pumps.pop(key).cancel()
+        for key in sorted(((d, name) for d in held for name in runners), key=lambda k: (k[0].shard.id, k[1])):
+            if key not in pumps:
+                pumps[key] = asyncio.ensure_future(_pump(*key, runners[key[1]], clock, host))
+        await clock.sleep(0.2)
+
+
+async def _pump(delivery: ShardDelivery, name: str, runner: TopologyRunner, clock: SimClock, host: Host) -> None:
+    while not host.stopping.is_set():
+        batch = delivery.take(name)
+        if batch is None:
+            await clock.sleep(0.1)
+            continue
+        await runner.deliver(batch, delivery.followers[name].cursor.report)
+        delivery.settle(name, batch)

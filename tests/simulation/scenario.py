@@ -1,0 +1,71 @@
+"""The life of a world: writes while hosts die, stand still, are stopped and shards move; then healing, then rest."""
+
+import asyncio
+from dataclasses import dataclass
+
+from tests.simulation.loop import SimLoop
+from tests.simulation.oracle import Violation
+from tests.simulation.world import World
+
+HEAL_SECONDS = 300.0
+HOSTS = ("capture", "capture", "worker", "worker", "worker")
+
+
+@dataclass
+class Tally:
+    """What a run, or many, went through."""
+
+    seeds: int = 0
+    kills: int = 0
+    stops: int = 0
+    pauses: int = 0
+    reshards: int = 0
+    trims: int = 0
+    changes: int = 0
+    calls: int = 0
+    steps: int = 0
+    simulated_seconds: float = 0.0
+    heal_seconds_max: float = 0.0
+
+
+async def scenario(world: World, tally: Tally) -> None:
+    """Live through one seed. Raises Violation when there is no rest in the end."""
+    draw = world.loop.random
+    for kind in HOSTS:
+        world.start(kind)
+    rates = {name: draw.choice((0.0, 0.02, 0.1)) for name in ("kills", "stops", "pauses", "reshards", "trims")}
+    fates = dict(zip(rates, (world.kill, world.terminate, world.pause, world.reshard, world.trim), strict=True))
+    for n in range(draw.randrange(20, 150)):
+        world.write(n)
+        tally.changes += 1
+        await asyncio.sleep(draw.expovariate(2))
+        for name, fate in fates.items():
+            if draw.random() < rates[name] and (world.hosts or name in {"reshards", "trims"}):
+                fate()
+                setattr(tally, name, getattr(tally, name) + 1)
+    world.heal()
+    began = world.loop.time()
+    await rest(world)
+    tally.heal_seconds_max = max(tally.heal_seconds_max, world.loop.time() - began)
+
+
+async def rest(world: World, every_seconds: float = 2.0) -> None:
+    """Return when all has arrived. Raises Violation after HEAL_SECONDS."""
+    began = world.loop.time()
+    while why := await world.at_rest():
+        if world.loop.time() - began > HEAL_SECONDS:
+            raise Violation(f"I11 no rest after {HEAL_SECONDS:.0f} s: {why}")
+        await asyncio.sleep(every_seconds)
+
+
+def run(seed: int, tally: Tally) -> None:
+    """Run one seed. Raises whatever promise it broke."""
+    loop = SimLoop(seed)
+    world = World(loop)
+    try:
+        loop.run_until_complete(scenario(world, tally))
+    finally:
+        tally.seeds += 1
+        tally.steps += loop.steps
+        tally.calls += world.network.calls
+        tally.simulated_seconds += loop.time()
