@@ -180,11 +180,11 @@ LEASES = (
         "if not stalled or task.done():",
     ),
     Mutant(
-        "lease-lost-and-working",
-        "a processor whose lease is lost is not stopped",
-        "pipeline.coordination.crew:Crew.step",
-        "await self.stop(shard)",
-        "pass",
+        "lease-renewed-over-another",
+        "a lease is renewed although its row is another worker's by now",
+        "pipeline.coordination.leases:Leases._renew",
+        "    if not ours:",
+        "    if False:",
     ),
     Mutant(
         "lease-taken-from-the-living",
