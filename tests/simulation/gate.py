@@ -5,6 +5,7 @@ import logging
 import multiprocessing
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,18 +39,19 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     gc.disable()
     try:
-        yield
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # "was never awaited": it was killed
+            yield
+            gc.collect()
     finally:
-        gc.collect()
         gc.enable()
         logging.disable(logging.NOTSET)
         sys.unraisablehook = hook
 
 
-def outcome(seed: int) -> str:
+def outcome(seed: int, tally: Tally | None = None) -> str:
     """Run a seed; return the promise it broke, "" when it broke none."""
     try:
-        run(seed, Tally())
+        run(seed, tally or Tally())
     except Exception as error:  # noqa: BLE001  # whatever a planted bug leads to
         return f"{type(error).__name__}: {error}"
     return ""
