@@ -18,6 +18,7 @@ from tests.simulation.scenario import Tally, run
 
 WALL_SECONDS = 45 * 60
 SEEDS_BETWEEN_COLLECTIONS = 5
+BY_CHARACTERS_MAX = 110
 FIRST_SEEDS = Path(__file__).parent / "first_seeds.txt"
 
 
@@ -86,8 +87,8 @@ def main() -> int:
     with multiprocessing.get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         for each in pool.imap_unordered(hunt, [(name, seeds, deadline) for name in names]):
             found.append(each)
-            seed = "SURVIVED" if each.seed is None else f"seed {each.seed}"
-            print(f"{each.name:36} {seed:>9}  {each.seconds:5.0f} s  {each.by[:110]}", flush=True)
+            seed = "survived" if each.seed is None else str(each.seed)
+            print(f"{each.name:36} {seed:>8}  {each.by[:BY_CHARACTERS_MAX]}  ({each.seconds:.0f} s)", flush=True)
     survivors = [each.name for each in found if each.seed is None]
     print(f"{len(found) - len(survivors)} of {len(found)} mutants found; survived: {', '.join(survivors) or 'none'}")
     return 1 if survivors else 0
