@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check simulate bench lock clean
+.PHONY: help demo test check simulate mutants sweep bench lock clean
 
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
@@ -31,6 +31,12 @@ check: $(READY) ## Format, lint, types, import rules, house rules
 
 simulate: $(READY) ## Run the core in simulated worlds (SEEDS=1000, or SEED=105 to repeat one)
 	$(BIN)/python -m tests.simulation.campaign $(if $(SEED),$(SEED) 1,$(or $(FIRST),0) $(or $(SEEDS),1000))
+
+mutants: $(READY) ## Plant known bugs: the simulated worlds must find each (SEEDS=1000)
+	$(BIN)/python -m tests.simulation.gate $(or $(SEEDS),1000) $(ARGS)
+
+sweep: $(READY) ## Kill a host at every step of three scenarios (EVERY=100 for a sample)
+	$(BIN)/python -m tests.simulation.sweep $(EVERY)
 
 bench: $(READY) ## Print the figures of a larger demo run as JSON
 	$(BIN)/fanout demo --changes 20000 --json $(ARGS)

@@ -1,30 +1,23 @@
 """`python -m tests.simulation.campaign FIRST COUNT`: run seeds, print what broke, how to repeat it, and the tally."""
 
 import gc
-import logging
 import sys
 from dataclasses import asdict
 
-from tests.simulation.scenario import Tally, run
-
-SEEDS_BETWEEN_COLLECTIONS = 10
+from tests.simulation.gate import SEEDS_BETWEEN_COLLECTIONS, outcome, quiet
+from tests.simulation.scenario import Tally
 
 
 def campaign(first: int, count: int) -> tuple[Tally, dict[int, str]]:
     """Run seeds; return what they went through, and the broken promise of each seed that failed."""
-    logging.disable(logging.CRITICAL)
-    # A killed host's tasks are dropped without a word, as a kill does; what the collector then says is about them.
-    sys.unraisablehook = lambda _: None
-    gc.disable()
     tally, failures = Tally(), {}
-    for seed in range(first, first + count):
-        try:
-            run(seed, tally)
-        except Exception as error:  # noqa: BLE001  # whatever broke, the campaign goes on to the next seed
-            failures[seed] = f"{type(error).__name__}: {error}"
-            print(f"seed {seed}: {failures[seed]}\n  again: make simulate SEED={seed}", flush=True)
-        if seed % SEEDS_BETWEEN_COLLECTIONS == 0:
-            gc.collect()
+    with quiet():
+        for seed in range(first, first + count):
+            if why := outcome(seed, tally):
+                failures[seed] = why
+                print(f"seed {seed}: {why}\n  again: make simulate SEED={seed}", flush=True)
+            if seed % SEEDS_BETWEEN_COLLECTIONS == 0:
+                gc.collect()
     return tally, failures
 
 

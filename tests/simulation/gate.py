@@ -5,6 +5,7 @@ import logging
 import multiprocessing
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.simulation.scenario import Tally, run
 
 WALL_SECONDS = 45 * 60
 SEEDS_BETWEEN_COLLECTIONS = 5
+BY_CHARACTERS_MAX = 110
 FIRST_SEEDS = Path(__file__).parent / "first_seeds.txt"
 
 
@@ -38,18 +40,19 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     gc.disable()
     try:
-        yield
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # "was never awaited": it was killed
+            yield
+            gc.collect()
     finally:
-        gc.collect()
         gc.enable()
         logging.disable(logging.NOTSET)
         sys.unraisablehook = hook
 
 
-def outcome(seed: int) -> str:
+def outcome(seed: int, tally: Tally | None = None) -> str:
     """Run a seed; return the promise it broke, "" when it broke none."""
     try:
-        run(seed, Tally())
+        run(seed, tally or Tally())
     except Exception as error:  # noqa: BLE001  # whatever a planted bug leads to
         return f"{type(error).__name__}: {error}"
     return ""
@@ -84,8 +87,8 @@ def main() -> int:
     with multiprocessing.get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         for each in pool.imap_unordered(hunt, [(name, seeds, deadline) for name in names]):
             found.append(each)
-            seed = "SURVIVED" if each.seed is None else f"seed {each.seed}"
-            print(f"{each.name:36} {seed:>9}  {each.seconds:5.0f} s  {each.by[:110]}", flush=True)
+            seed = "survived" if each.seed is None else str(each.seed)
+            print(f"{each.name:36} {seed:>8}  {each.by[:BY_CHARACTERS_MAX]}  ({each.seconds:.0f} s)", flush=True)
     survivors = [each.name for each in found if each.seed is None]
     print(f"{len(found) - len(survivors)} of {len(found)} mutants found; survived: {', '.join(survivors) or 'none'}")
     return 1 if survivors else 0

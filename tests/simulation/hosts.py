@@ -13,7 +13,7 @@ from pipeline.delivery.topology import TopologyRunner
 from pipeline.plugin import Batch, ItemStore, ObjectStore, Sink
 from pipeline.testing.fakes import FakeItemStore
 from pipeline.wiring.core import Surroundings, capture_of, delivery_of
-from tests.simulation.loop import Host, SimChance, SimClock, SimLoop
+from tests.simulation.loop import HOST, Host, SimChance, SimClock, SimLoop
 from tests.simulation.network import Network, Remote
 from tests.simulation.oracle import Objects, Replica, State
 from tests.simulation.services import Blurred, Claims, SourceTable, StreamLog
@@ -47,6 +47,8 @@ class Setup:
     page_changes_max: int
     source_iterator_seconds: float
     blur: float
+    standstill: float
+    """Rate of batches before which the host stands still for longer than a lease."""
 
     def around(self, host: Host) -> Surroundings:
         """Return what every object of a host is made of."""
@@ -89,17 +91,21 @@ class SimContext:
 
 
 class Watched:
-    """A sink that tells the oracle what it is asked to write."""
+    """A sink that tells the oracle what it is asked to write, and whose host may stand still just before it does."""
 
-    def __init__(self, sink: Sink, store: Replica) -> None:
+    def __init__(self, sink: Sink, setup: "Setup") -> None:
         self._sink = sink
-        self._store = store
+        self._setup = setup
         self.open = sink.open
         self.close = sink.close
 
     async def write(self, batch: Batch) -> None:
-        """Tell, and write."""
-        self._store.give(batch)
+        """Tell, wait if it must be, and write."""
+        self._setup.replica.give(batch)
+        loop, host = self._setup.loop, HOST.get()
+        if host is not None and loop.random.random() < self._setup.standstill:
+            loop.pause(host, loop.random.choice((12, 30)))
+            await self._setup.clock.sleep(0)
         await self._sink.write(batch)
 
 
@@ -144,7 +150,7 @@ def _runner(setup: Setup, name: str) -> TopologyRunner:
     context = SimContext(name, setup)
     sinks: dict[str, Any] = {
         "replica": lambda: Watched(
-            replica.topology.sink(replica.Settings("eu-west-1", mode=setup.replica.mode), context), setup.replica
+            replica.topology.sink(replica.Settings("eu-west-1", mode=setup.replica.mode), context), setup
         ),
         "archive": lambda: archive.topology.sink(archive.Settings("archive"), context),
         "audit": lambda: audit.topology.sink(audit.Settings("audit"), context),
@@ -167,10 +173,21 @@ async def pump(delivery: StreamDelivery, runners: Mapping[str, TopologyRunner], 
 
 
 async def _pump(delivery: ShardDelivery, name: str, runner: TopologyRunner, clock: SimClock, host: Host) -> None:
-    while not host.stopping.is_set():
-        batch = delivery.take(name)
-        if batch is None:
-            await clock.sleep(0.1)
-            continue
-        await runner.deliver(batch, delivery.followers[name].cursor.report)
-        delivery.settle(name, batch)
+    """Write one batch while the next one waits."""
+    waiting: asyncio.Queue[Batch] = asyncio.Queue(1)
+
+    async def take() -> None:
+        while not host.stopping.is_set():
+            batch = delivery.take(name)
+            if batch is None:
+                await clock.sleep(0.1)
+            else:
+                await waiting.put(batch)
+
+    async def write() -> None:
+        while True:
+            batch = await waiting.get()
+            await runner.deliver(batch, delivery.followers[name].cursor.report)
+            delivery.settle(name, batch)
+
+    await asyncio.gather(take(), write())

@@ -1,7 +1,6 @@
 """`python -m tests.simulation.sweep [EVERY]`: kill a host at every (or every n-th) step of three short scenarios."""
 
 import asyncio
-import logging
 import multiprocessing
 import os
 import sys
@@ -106,16 +105,16 @@ def try_death(death: Death) -> tuple[Death, str]:
     return death, ""
 
 
-def deaths(every: int) -> list[Death]:
-    """Return every n-th point of all scenarios."""
+def deaths(name: str, every: int) -> list[Death]:
+    """Return every n-th point of a scenario."""
     with quiet():
-        return [Death(name, step) for name in SCENARIOS for step in range(1, live(Death(name, 0)) + 1, every)]
+        return [Death(name, step) for step in range(1, live(Death(name, 0)) + 1, every)]
 
 
 def main() -> int:
     """Sweep; return 1 when a promise was broken."""
-    logging.disable(logging.CRITICAL)
-    points = deaths(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
+    every = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    points = [death for name in SCENARIOS for death in deaths(name, every)]
     broken = []
     with multiprocessing.get_context("fork").Pool(os.cpu_count(), maxtasksperchild=20) as pool:
         for death, why in pool.imap_unordered(try_death, points, CHUNK_POINTS):

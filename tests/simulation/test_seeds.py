@@ -1,18 +1,18 @@
 """The real core in simulated worlds: no promise is broken in any, and a run can be repeated exactly."""
 
-import gc
-import logging
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.simulation.gate import quiet
 from tests.simulation.loop import SimLoop
 from tests.simulation.scenario import Tally, run, scenario
+from tests.simulation.sweep import SCENARIOS, deaths, try_death
 from tests.simulation.world import World
 
 SEEDS = 60
+SWEEP_STEPS = 101
 REGRESSIONS = [
     int(line.split()[0])
     for line in (Path(__file__).parent / "regressions.txt").read_text().splitlines()
@@ -21,13 +21,9 @@ REGRESSIONS = [
 
 
 @pytest.fixture(autouse=True)
-def _dead_hosts_say_nothing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Collect what killed hosts left behind here, where their unfinished tasks complain to nobody."""
-    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
-    logging.disable(logging.CRITICAL)
-    yield
-    gc.collect()
-    logging.disable(logging.NOTSET)
+def _quiet() -> Iterator[None]:
+    with quiet():
+        yield
 
 
 @pytest.mark.parametrize("seed", [*REGRESSIONS, *range(SEEDS)])
@@ -44,3 +40,10 @@ def test_a_seed_repeats_its_run_exactly() -> None:
         loop.run_until_complete(scenario(World(loop), Tally()))
         traces.append((loop.trace, loop.steps))
     assert traces[0] == traces[1]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_kill_at_any_step_breaks_nothing(name: str) -> None:
+    """A host killed before any of a sample of steps: all arrives (`make sweep` kills at every step)."""
+    broken = [(death, why) for death, why in map(try_death, deaths(name, SWEEP_STEPS)) if why]
+    assert not broken

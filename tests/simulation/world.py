@@ -71,6 +71,7 @@ class World:
             page_changes_max=draw.choice((1, 7, 1_000)),
             source_iterator_seconds=draw.choice((3.0, 30.0, 900.0)),
             blur=draw.choice((0.0, 0.0, 0.2, 0.6)),
+            standstill=draw.choice((0.0, 0.0, 0.01, 0.05)),
         )
 
     def start(self, kind: str) -> None:
@@ -114,8 +115,15 @@ class World:
         if len(opened) > 1 and draw.random() < 0.5:
             at = draw.randrange(len(opened) - 1)
             self.log.merge(opened[at].id, opened[at + 1].id)
-        else:
-            self.log.split(draw.choice(opened).id)
+            return
+        halves = self.log.split(draw.choice(opened).id)
+        if draw.random() < 0.3:  # and back again, as UpdateShardCount does
+            self.loop.call_later(draw.uniform(0.5, 8), self._merge, *halves)
+
+    def _merge(self, left: str, right: str) -> None:
+        shards = self.log._shards
+        if left in shards and right in shards and not shards[left].tape.closed and not shards[right].tape.closed:
+            self.log.merge(left, right)
 
     def trim(self) -> None:
         """Forget what was delivered, as retention does a day later."""
@@ -137,7 +145,7 @@ class World:
         """End all trouble."""
         self.network.heal()
         self.log.refuses = None
-        self.claims.rot = 0.0
+        self.claims.rot = self.setup.standstill = 0.0
         self.replica.unprocessed = lambda: 0
 
     def calm(self) -> None:
