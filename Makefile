@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check simulate bench lock clean
+.PHONY: help demo test check simulate models bench lock clean
 
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
@@ -31,6 +31,9 @@ check: $(READY) ## Format, lint, types, import rules, house rules
 
 simulate: $(READY) ## Run the core in simulated worlds (SEEDS=1000, or SEED=105 to repeat one)
 	$(BIN)/python -m tests.simulation.campaign $(if $(SEED),$(SEED) 1,$(or $(FIRST),0) $(or $(SEEDS),1000))
+
+models: $(READY) ## Check the models in models/ with Spin (FAULTS=3: minutes and gigabytes)
+	$(if $(FAULTS),FAULTS=$(FAULTS)) $(BIN)/python -m pytest -rs tests/models
 
 bench: $(READY) ## Print the figures of a larger demo run as JSON
 	$(BIN)/fanout demo --changes 20000 --json $(ARGS)
