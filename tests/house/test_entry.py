@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PRESENT = dict.fromkeys(("python3", "java", "npm"), "exit 0")
+PRESENT = dict.fromkeys(("python3", "java", "npm", "spin", "gcc"), "exit 0")
 
 Programs = Callable[..., Path]
 
@@ -60,7 +60,7 @@ def test_ci_runs_both_and_tells_the_truth(programs: Programs, fails: str, code: 
 def test_ci_installs_only_what_is_missing(programs: Programs) -> None:
     """With everything there the package manager is not called; without Java, Java alone is asked for."""
     record = 'echo "apt-get $*"'
-    path = programs({"python3": "exit 0", "npm": "exit 0", "make": "exit 0", "apt-get": record})
+    path = programs({name: "exit 0" for name in PRESENT if name != "java"} | {"make": "exit 0", "apt-get": record})
     done = run([str(ROOT / ".ci/run")], path)
     assert "ci: installing default-jre-headless" in done.stdout
     assert "install -y -qq --no-install-recommends default-jre-headless\n" in done.stdout
@@ -70,7 +70,7 @@ def test_ci_installs_only_what_is_missing(programs: Programs) -> None:
 
 def test_ci_goes_on_loudly_when_it_cannot_install(programs: Programs) -> None:
     """A machine without a package manager still gets its checks and tests, and is told what they lack."""
-    path = programs({"python3": "exit 0", "npm": "exit 0", "make": "exit 0"})
+    path = programs({name: "exit 0" for name in PRESENT if name != "java"} | {"make": "exit 0"})
     done = run([str(ROOT / ".ci/run")], path)
     assert done.returncode == 0
     assert "COULD NOT INSTALL default-jre-headless" in done.stderr
@@ -81,7 +81,19 @@ def test_make_alone_lists_its_targets(programs: Programs) -> None:
     done = run([str(shutil.which("make"))], programs(PRESENT))
     assert done.returncode == 0
     listed = [line.split()[1] for line in done.stdout.splitlines()]
-    assert listed == ["help", "demo", "test", "check", "simulate", "bench", "lock", "clean"]
+    assert listed == [
+        "help",
+        "demo",
+        "test",
+        "check",
+        "simulate",
+        "mutants",
+        "sweep",
+        "models",
+        "bench",
+        "lock",
+        "clean",
+    ]
 
 
 def test_an_old_python_is_refused_with_the_fix(programs: Programs, tmp_path: Path) -> None:
