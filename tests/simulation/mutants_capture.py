@@ -180,13 +180,6 @@ LEASES = (
         "if not stalled or task.done():",
     ),
     Mutant(
-        "lease-renewed-over-another",
-        "a lease is renewed although its row is another worker's by now",
-        "pipeline.coordination.leases:Leases._renew",
-        "    if not ours:",
-        "    if False:",
-    ),
-    Mutant(
         "lease-taken-from-the-living",
         "every lease counts as expired",
         "pipeline.model.lease:Sightings.expired",
