@@ -78,7 +78,7 @@ class StreamDelivery:
             await self._crew.release_all()
 
     async def _save(self, delivery: ShardDelivery) -> None:
-        for topology in self._topologies:
+        for topology in delivery.followers:
             try:
                 await delivery.save(topology)
             except PipelineError as error:
