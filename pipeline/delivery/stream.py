@@ -51,7 +51,7 @@ class StreamDelivery(Rounds):
         return any(delivery.ended for delivery in self.deliveries.values())
 
     async def _save(self, delivery: ShardDelivery) -> None:
-        for topology in self._topologies:
+        for topology in delivery.followers:
             try:
                 await delivery.save(topology)
             except PipelineError as error:

@@ -1,6 +1,7 @@
 """What runs on a simulated host: the real capture and the real delivery, with what the Faust worker does in between."""
 
 import asyncio
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +48,7 @@ class Setup:
     page_changes_max: int
     source_iterator_seconds: float
     blur: float
+    slowness: "Slowness"
     standstill: float
     """Rate of batches before which the host stands still for longer than a lease."""
 
@@ -91,9 +93,10 @@ class SimContext:
 
 
 class Watched:
-    """A sink that tells the oracle what it is asked to write, and whose host may stand still just before it does."""
+    """A sink that tells the oracle what it is asked to write, that may be slow, and whose host may stand still."""
 
-    def __init__(self, sink: Sink, setup: "Setup") -> None:
+    def __init__(self, name: str, sink: Sink, setup: "Setup") -> None:
+        self._name = name
         self._sink = sink
         self._setup = setup
         self.open = sink.open
@@ -101,12 +104,33 @@ class Watched:
 
     async def write(self, batch: Batch) -> None:
         """Tell, wait if it must be, and write."""
-        self._setup.replica.give(batch)
+        if seconds := self._setup.slowness.seconds(self._name):
+            await self._setup.clock.sleep(seconds)
+        if self._name == "replica":
+            self._setup.replica.give(batch)
+            await self._stand_still()
+        await self._sink.write(batch)
+
+    async def _stand_still(self) -> None:
         loop, host = self._setup.loop, HOST.get()
         if host is not None and loop.random.random() < self._setup.standstill:
             loop.pause(host, loop.random.choice((12, 30)))
             await self._setup.clock.sleep(0)
-        await self._sink.write(batch)
+
+
+class Slowness:
+    """One topology whose destination is slow in some worlds, so that it falls behind the others.
+
+    Its chance is its own: the other draws of a seed do not depend on it.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(f"slow {seed}")
+        self.name = self._random.choice((*NAMES, "", "", ""))
+
+    def seconds(self, name: str) -> float:
+        """Return how long a write takes before it begins."""
+        return self._random.choice((0.0, 1.0, 4.0)) if name == self.name else 0.0
 
 
 async def capture_host(setup: Setup, host: Host) -> None:
@@ -149,14 +173,12 @@ async def _until_stopped(host: Host, running: "asyncio.Future[Any]") -> None:
 def _runner(setup: Setup, name: str) -> TopologyRunner:
     context = SimContext(name, setup)
     sinks: dict[str, Any] = {
-        "replica": lambda: Watched(
-            replica.topology.sink(replica.Settings("eu-west-1", mode=setup.replica.mode), context), setup
-        ),
+        "replica": lambda: replica.topology.sink(replica.Settings("eu-west-1", mode=setup.replica.mode), context),
         "archive": lambda: archive.topology.sink(archive.Settings("archive"), context),
         "audit": lambda: audit.topology.sink(audit.Settings("audit"), context),
     }
     appetite = Appetite(setup.batch_changes_max, 1 << 20, LINGER_SECONDS[name], setup.wants[name])
-    return TopologyRunner(name, sinks[name](), appetite, setup.clock, SimChance(setup.loop))
+    return TopologyRunner(name, Watched(name, sinks[name](), setup), appetite, setup.clock, SimChance(setup.loop))
 
 
 async def pump(delivery: StreamDelivery, runners: Mapping[str, TopologyRunner], clock: SimClock, host: Host) -> None:

@@ -49,6 +49,7 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
     """Just enough of an event loop for tasks, futures, timers, locks, events and queues."""
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.random = random.Random(seed)
         self.steps = 0
         self.trace = 0

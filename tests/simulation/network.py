@@ -26,6 +26,8 @@ class Network:
         self.throttle = draw.choice((0.0, 0.02, 0.1))
         self.stall = draw.choice((0.0, 0.0, 0.005, 0.02))
         """Rate of requests that arrive only after the caller has given up."""
+        self.late = draw.choice((0.0, 0.0, 0.02, 0.1))
+        """Rate of answers that come seconds after they were true."""
         self.denied = draw.choice((0.0, 0.0, 0.0, 0.0005, 0.003))
         """Rate of requests refused as a missing permission is: what needs a person, who is quick."""
         self.latency_seconds = draw.choice((0.002, 0.02, 0.1))
@@ -33,7 +35,7 @@ class Network:
 
     def heal(self) -> None:
         """End all trouble."""
-        self.loss = self.throttle = self.stall = self.denied = 0.0
+        self.loss = self.throttle = self.stall = self.late = self.denied = 0.0
         self.latency_seconds = 0.005
 
     async def call(self, effect: Callable[[], Awaitable[T]]) -> T:
@@ -74,6 +76,8 @@ class Network:
             return
         if draw.random() < self.loss / 2:
             return  # the answer is lost
+        if draw.random() < self.late:
+            await asyncio.sleep(draw.uniform(0.5, TIMEOUT_SECONDS))
         await asyncio.sleep(draw.expovariate(1 / self.latency_seconds))
         if not answer.done():
             answer.set_result(result)

@@ -3,7 +3,7 @@
 from pipeline.capture.packing import Packing, WireForm
 from pipeline.testing.fakes import FakeItemStore, FakeTable
 from pipeline.wire import chain, segment
-from tests.simulation.hosts import NAMES, Setup, capture_host, worker_host
+from tests.simulation.hosts import NAMES, Setup, Slowness, capture_host, worker_host
 from tests.simulation.loop import Host, SimChance, SimClock, SimLoop
 from tests.simulation.network import Network
 from tests.simulation.oracle import POSITIONS, Objects, Replica, State, at_rest
@@ -71,6 +71,7 @@ class World:
             page_changes_max=draw.choice((1, 7, 1_000)),
             source_iterator_seconds=draw.choice((3.0, 30.0, 900.0)),
             blur=draw.choice((0.0, 0.0, 0.2, 0.6)),
+            slowness=Slowness(self.loop.seed),
             standstill=draw.choice((0.0, 0.0, 0.01, 0.05)),
         )
 
@@ -147,6 +148,7 @@ class World:
         self.log.refuses = None
         self.claims.rot = self.setup.standstill = 0.0
         self.replica.unprocessed = lambda: 0
+        self.setup.slowness.name = ""
 
     def calm(self) -> None:
         """Be as in production, but small: nothing misbehaves, batches and pages hold a few changes."""
