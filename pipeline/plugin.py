@@ -70,6 +70,13 @@ class Context(Protocol):
         """Return the topology's name in the configuration: two of one kind have two names."""
 
     @property
+    def pipeline(self) -> str:
+        """Return a name that no other pipeline has, nor an earlier one of the same configuration.
+
+        Positions start anew with every pipeline: what is kept of them at a destination belongs under this name.
+        """
+
+    @property
     def tables(self) -> Mapping[str, str]:
         """Return the source tables this topology gets, by name, with their source region."""
 

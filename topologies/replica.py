@@ -62,7 +62,7 @@ class Replica:
         self._context = context
         self._items = context.items(settings.region)
         self._targets = {source: settings.table or source for source in context.tables}
-        self._exact = Exact(self._items, self._targets, settings.positions_table, context.name)
+        self._exact = Exact(self._items, self._targets, settings.positions_table, f"{context.name}/{context.pipeline}")
 
     async def open(self) -> None:
         """Refuse settings that cannot work, a replica that is its own source, and tables that do not fit together."""
@@ -109,7 +109,7 @@ class Replica:
 class Exact:
     """Transactions that hold up to 99 items and move the shard's position row: all of it once, or not at all.
 
-    The row, `<topology>/<stream>/<shard>`, tells up to which position the replica has the shard's changes. A worker
+    The row, `<topology>/<pipeline>/<shard>`, tells up to which position the replica has the shard's changes. A worker
     that lost the shard finds the row moved, by its successor, and writes nothing.
     """
 
@@ -123,7 +123,7 @@ class Exact:
 
     async def write(self, batch: Batch) -> None:
         """Apply what of the batch lies above the row. Raises Corrupt when the row is below the batch."""
-        row = f"{self._name}/{batch.stream}/{batch.shard}"
+        row = f"{self._name}/{batch.shard}"
         at = self._at.get(batch.shard, -1)
         if at < batch.first - 1:
             at = await self._read(row, batch)

@@ -80,7 +80,8 @@ class Aws:
     def __init__(self, plain_http_hosts: Collection[str] = ()) -> None:
         _quieten()
         self._plain_http_hosts = plain_http_hosts
-        self._session = boto3.Session()
+        with translated("opening a session", "the AWS profile of the environment"):
+            self._session = boto3.Session()
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str, Purpose, bool], Any] = {}
         self._threads: dict[Purpose, ThreadPoolExecutor] = {}

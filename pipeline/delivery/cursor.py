@@ -35,6 +35,8 @@ class _Inflight:
     last: int
     after: Checkpoint
     count: int
+    oldest_ms: int
+    """Creation time of the first change it covers."""
 
 
 class Cursor:
@@ -83,9 +85,12 @@ class Cursor:
         return bool(self._inflight)
 
     def lag_seconds(self, now_ms: int) -> float:
-        """Return how long ago the last settled change was made; 0 when there is nothing left to settle."""
-        idle = not self._pending and not self._inflight
-        return 0.0 if idle or not self.settled.time_ms else max(0.0, (now_ms - self.settled.time_ms) / 1000)
+        """Return the age of the oldest change that is read and not settled; 0 when there is none."""
+        if self._inflight:
+            return max(0.0, (now_ms - self._inflight[0].oldest_ms) / 1000)
+        if self._pending:
+            return max(0.0, (now_ms - self._pending[0].changes[0].time_ms) / 1000)
+        return 0.0
 
     @property
     def closed(self) -> bool:
@@ -156,6 +161,7 @@ class Cursor:
         changes: list[Change] = []
         positions: list[int] = []
         taken = size_bytes = 0
+        oldest_ms = self._pending[0].changes[0].time_ms
         while self._pending and taken < self._appetite.batch_changes_max:
             if taken and size_bytes >= self._appetite.batch_bytes_max:
                 break
@@ -176,7 +182,7 @@ class Cursor:
         if not handed:
             self._advance(after)
             return None
-        self._inflight.append(_Inflight(self._position, after, len(changes)))
+        self._inflight.append(_Inflight(self._position, after, len(changes), oldest_ms))
         return Batch(self._stream, self._shard, first, self._position, tuple(changes), tuple(positions))
 
     def _accept(self, record: Record, changes: list[Change], positions: list[int]) -> None:

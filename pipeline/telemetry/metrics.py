@@ -49,7 +49,7 @@ def _family(kind: str, labels: tuple[str, str], reports: Sequence[tuple[tuple[st
     changes = CounterMetricFamily(f"fanout_{kind}_changes", "Changes dealt with by this process", labels=labels)
     repeats = CounterMetricFamily(f"fanout_{kind}_duplicates", "Repeats recognised and dropped", labels=labels)
     lag = GaugeMetricFamily(
-        f"fanout_{kind}_lag_seconds", "Age of the last change when it was dealt with", labels=labels
+        f"fanout_{kind}_lag_seconds", "Age of the oldest change that is not dealt with", labels=labels
     )
     attempts = GaugeMetricFamily(f"fanout_{kind}_attempts", "Failed attempts of the present call", labels=labels)
     halted = GaugeMetricFamily(f"fanout_{kind}_halted", "1 while it waits for a person", labels=labels)

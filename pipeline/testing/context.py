@@ -68,6 +68,11 @@ class StoresContext:
         return self._name
 
     @property
+    def pipeline(self) -> str:
+        """Return the pipeline's name."""
+        return "pipeline"
+
+    @property
     def tables(self) -> Mapping[str, str]:
         """Return the source tables with their region."""
         return dict.fromkeys(TABLES, SOURCE_REGION)

@@ -67,15 +67,16 @@ def stream_of(parts: Parts, table: TableDescription) -> DynamoDBTableStream:
     )
 
 
-def topologies_of(parts: Parts) -> dict[str, TopologyRunner]:
+def topologies_of(parts: Parts, pipeline: str) -> dict[str, TopologyRunner]:
     """Return a runner for each configured topology. Raises Misconfigured when a plugin refuses its settings."""
-    return {name: _runner(parts, configured) for name, configured in parts.settings.topologies.items()}
+    return {name: _runner(parts, pipeline, configured) for name, configured in parts.settings.topologies.items()}
 
 
-def _runner(parts: Parts, configured: ConfiguredTopology) -> TopologyRunner:
+def _runner(parts: Parts, pipeline: str, configured: ConfiguredTopology) -> TopologyRunner:
     topology, source = configured.topology, parts.settings.source
     tables = dict.fromkeys(configured.tables, source.region)
-    context = SinkContext(configured.name, tables, parts.settings.stream.region, parts.aws, parts.around.clock)
+    region, clock = parts.settings.stream.region, parts.around.clock
+    context = SinkContext(configured.name, pipeline, tables, region, parts.aws, clock)
     appetite = Appetite(
         configured.batch_changes_max, topology.batch_bytes_max, configured.linger_seconds, frozenset(tables)
     )

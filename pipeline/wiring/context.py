@@ -13,8 +13,11 @@ from pipeline.ports import Clock, ItemStore, ObjectStore
 class SinkContext:
     """See `pipeline.plugin.Context`."""
 
-    def __init__(self, name: str, tables: Mapping[str, str], region: str, aws: Aws, clock: Clock) -> None:
+    def __init__(
+        self, name: str, pipeline: str, tables: Mapping[str, str], region: str, aws: Aws, clock: Clock
+    ) -> None:
         self.name = name
+        self.pipeline = pipeline
         self.tables = tables
         self.clock = clock
         self._region = region

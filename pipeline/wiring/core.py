@@ -39,7 +39,7 @@ class Surroundings:
 
 def capture_of(around: Surroundings, stream: TableStream, packing: Packing) -> TableCapture:
     """Return the capture of a table's stream."""
-    group = group_of(stream.table, stream.epoch)
+    group = group_of(around.log.name, stream.table, stream.epoch)
     packer = Packer(packing, around.claims)
     leases = _leases(around, group)
 
@@ -75,9 +75,12 @@ def delivery_of(around: Surroundings, topologies: Mapping[str, TopologyRunner]) 
     return delivery
 
 
-def group_of(table: str, epoch: str) -> str:
-    """Return the group of the leases of a table's stream: another stream of the table has leases of its own."""
-    return f"{table}/{epoch}"
+def group_of(stream: str, table: str, epoch: str) -> str:
+    """Return the group of the leases of a table's stream, for its capture into one Kinesis stream.
+
+    Another stream of the table, and a capture of it into another Kinesis stream, have leases of their own.
+    """
+    return f"{stream}/{table}/{epoch}"
 
 
 def checkpoint_key(group: str, shard: str, name: str) -> str:

@@ -1,10 +1,12 @@
 """What a process must know of its AWS resources before it starts."""
 
+import secrets
+
 from pipeline.aws.kinesis import KinesisControl
 from pipeline.aws.session import CONTROL
 from pipeline.aws.tables import TableDescription, Tables
 from pipeline.model.errors import Misconfigured
-from pipeline.ports import StateRow
+from pipeline.ports import FieldValue, StateRow
 from pipeline.wiring.build import Parts
 
 BOTH_IMAGES = "NEW_AND_OLD_IMAGES"
@@ -52,13 +54,23 @@ async def check_stream(parts: Parts) -> None:
         raise Misconfigured(msg, hint="`fanout setup` creates it")
 
 
-async def fix_lanes(parts: Parts) -> None:
-    """Record how the stream is written the first time, and refuse another way later: order depends on it."""
+async def begin(parts: Parts) -> str:
+    """Return the pipeline's own name, made the first time; refuse another count of lanes later: order depends on it.
+
+    The name is random and lives in the state table, with the checkpoints: where these are new, so is the name, and no
+    position an earlier pipeline left at a destination is taken for one of this.
+    """
     stream = parts.settings.stream
-    key = f"stream:{stream.name}"
-    if await parts.around.store.write(StateRow(key, 0, {"lanes": stream.lanes, "entityType": "STREAM"}), None):
-        return
-    begun = (await parts.around.store.read([key]))[key].fields.get("lanes")
+    fields: dict[str, FieldValue] = {"lanes": stream.lanes, "pipeline": secrets.token_hex(8), "entityType": "STREAM"}
+    await parts.around.store.write(StateRow(pipeline_key(stream.name), 0, fields), None)
+    row = (await parts.around.store.read([pipeline_key(stream.name)]))[pipeline_key(stream.name)]
+    begun = row.fields.get("lanes")
     if begun != stream.lanes:
         msg = f"stream.lanes is {stream.lanes}, but {stream.name} was begun with {begun!r}"
         raise Misconfigured(msg, hint="set it back; to change it, drain the stream and begin a new one")
+    return f"{stream.name}/{row.fields['pipeline']!s}"
+
+
+def pipeline_key(stream: str) -> str:
+    """Return the key of the state row of a Kinesis stream."""
+    return f"stream:{stream}"

@@ -3,17 +3,19 @@
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Mapping
 from typing import Any
 
 from pipeline.aws.session import Aws
+from pipeline.model.errors import Misconfigured
 from pipeline.settings import Settings
 from pipeline.settings.environment import WEB_TOKEN
 from pipeline.telemetry.metrics import PipelineCollector
 from pipeline.telemetry.reports import health_of, status_of
 from pipeline.wiring.build import Parts, capture_of, parts_of, topologies_of
 from pipeline.wiring.core import delivery_of
-from pipeline.wiring.resources import check_stream, fix_lanes, source_tables
+from pipeline.wiring.resources import begin, check_stream, source_tables
 from pipeline.worker.app import Work
 from pipeline.worker.guard import guarded
 from pipeline.worker.process import run as run_worker
@@ -26,10 +28,23 @@ def run(settings: Settings, *, capture: bool, worker: bool) -> int:
     with Aws(settings.aws.plain_http_hosts) as aws:
         parts = parts_of(settings, aws)
         work = asyncio.run(_prepare(parts, capture=capture, worker=worker))
+        _must_be_free(work.web_host, work.web_port)
         _announce(work, parts.around.owner)
         code = run_worker(work)
         logger.info("stopped")
         return code
+
+
+def _must_be_free(host: str, port: int) -> None:
+    """Raise Misconfigured when the status page cannot have its place."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            msg = f"worker.web_port: {host}:{port} cannot be had: {error.strerror}"
+            raise Misconfigured(msg, hint="stop what uses it, or give another with FANOUT_WORKER_WEB_PORT") from None
 
 
 def _announce(work: Work, owner: str) -> None:
@@ -47,9 +62,9 @@ async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
     """Look at every resource first, so that a wrong one is said at once and nothing is half begun."""
     await check_stream(parts)
     captures = [capture_of(parts, table) for table in await source_tables(parts)] if capture else []
-    topologies = topologies_of(parts) if worker else {}
+    pipeline = await begin(parts)  # the first write: nothing above was wrong
+    topologies = topologies_of(parts, pipeline) if worker else {}
     delivery = delivery_of(parts.around, topologies) if worker else None
-    await fix_lanes(parts)  # the first write: nothing above was wrong
 
     def status() -> Mapping[str, Any]:
         return status_of(parts.around.owner, captures, delivery)

@@ -33,7 +33,8 @@ async def _collect(parts: Parts) -> dict[str, Any]:
             capture.append({"table": name, "shard": "", "owner": "", "state": "no table or no stream"})
             continue
         shards = by_lineage(await stream_of(parts, table).shards())
-        rows = await _rows(parts.around.store, group_of(table.name, table.stream_label), shards, [CAPTURE])
+        group = group_of(parts.around.log.name, table.name, table.stream_label)
+        rows = await _rows(parts.around.store, group, shards, [CAPTURE])
         capture += [{"table": name, **row} for row in rows]
         newest_ms = max([newest_ms, *(row["time_ms"] for row in rows)])
     shards = by_lineage(await parts.around.log.shards())

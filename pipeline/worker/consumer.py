@@ -21,7 +21,8 @@ from mode import Service
 
 from pipeline.delivery.shard import ShardDelivery
 from pipeline.model.change import Batch
-from pipeline.model.errors import LeaseLost, RetryLater
+from pipeline.model.errors import PipelineError
+from pipeline.model.state import Flow
 from pipeline.worker.parcel import Parcel, partition_of, topic_of
 
 ASSIGNMENT_SECONDS = 0.1
@@ -184,7 +185,7 @@ class Consumer(BaseConsumer):
                 continue
             try:
                 await assigned.delivery.save(assigned.topology)
-            except (LeaseLost, RetryLater) as error:
+            except PipelineError as error:  # the delivery meets the same in its own saving, and ends there
                 self.log.warning("commit of %s waits: %s", tp, error)
         return True
 
@@ -209,7 +210,9 @@ class Consumer(BaseConsumer):
         await self.reassign()
 
     def _busy(self) -> bool:
-        return any(assigned.delivery.followers[assigned.topology].cursor.busy for assigned in self._assigned.values())
+        """Return True while something is being written; what is halted waits for a person, not for us."""
+        cursors = [assigned.delivery.followers[assigned.topology].cursor for assigned in self._assigned.values()]
+        return any(cursor.busy and cursor.report.flow is not Flow.HALTED for cursor in cursors)
 
     # -- what Faust asks of a consumer, in terms of batches --------------------------------------------------------
 

@@ -121,11 +121,11 @@ class Watch:
 
 
 def arrivals(stack: Stack) -> dict[str, list[tuple[int, int]]]:
-    """Return, by `<table>/<epoch>:<shard>@capture`, (sequence, when it first arrived in Kinesis) of every change."""
+    """Return, by checkpoint key of a capture, (sequence, when it first arrived in Kinesis) of every change."""
     first: dict[str, dict[int, int]] = {}
     for data, at_ms in _records(stack):
         header, frame = decode_header(data)
-        known = first.setdefault(f"{header.table}/{header.epoch}:{header.shard}@capture", {})
+        known = first.setdefault(f"{stack.stream}/{header.table}/{header.epoch}:{header.shard}@capture", {})
         for change in decode_frame(header, frame):
             known[change.sequence] = min(at_ms, known.get(change.sequence, at_ms))
     return {key: sorted(known.items()) for key, known in first.items()}

@@ -67,6 +67,7 @@ class SimContext:
     name: str
     setup: Setup
     region: str = field(default="us-east-1")
+    pipeline: str = field(default="changes")
 
     @property
     def tables(self) -> Mapping[str, str]:

@@ -160,7 +160,7 @@ class State(FakeStateStore):
             if name == "archive":
                 self._look_at_archive(shard, then, now)
             if name == CAPTURE:
-                self._look_at_stream(self._tables[group.split("/")[0]], shard, then, now)
+                self._look_at_stream(self._tables[group.split("/")[1]], shard, then, now)
         return stored
 
     def _look_at_sink(self, name: str, shard: str, now: Checkpoint) -> None:

@@ -32,7 +32,7 @@ class SourceTable(FakeTable):
 
     def trim_captured(self, state: FakeStateStore) -> None:
         """Forget what is captured: records below the checkpoint, and closed shards that are marked as read."""
-        group = group_of(self.name, self.epoch)
+        group = group_of("changes", self.name, self.epoch)
         for shard in list(self._streams[self.epoch].values()):
             saved = state.rows.get(checkpoint_key(group, shard.id, CAPTURE))
             sequence = from_fields(saved.fields, shard.id).sequence if saved else None

@@ -18,7 +18,7 @@ from topologies.replica import Replica, Settings
 
 REGION = "eu-west-1"
 POSITIONS = Settings(REGION).positions_table
-ROW = (POSITIONS, f"r/{STREAM}/{SHARD}")
+ROW = (POSITIONS, f"r/pipeline/{SHARD}")
 
 
 def stores() -> Stores:

@@ -25,6 +25,7 @@ from pipeline.wiring.demo.gauges import Group
 from pipeline.wiring.demo.proof import Evidence, mark_of_change, mark_of_entry
 from pipeline.wiring.demo.stage import REPLICA_REGION, SOURCE_REGION, TABLE
 from pipeline.wiring.demo.workload import KEY_NAMES
+from pipeline.wiring.resources import begin
 
 PAGES_MAX = 100_000
 """Pages of one Kinesis shard: more than any demo fills."""
@@ -77,7 +78,8 @@ class Reading:
         stream = self._parts.around.log.name
         match topology:
             case "replica":
-                return await self._replica.position(self._positions_table, f"replica/{stream}/{shard}")
+                row = f"replica/{await begin(self._parts)}/{shard}"
+                return await self._replica.position(self._positions_table, row)
             case "archive":
                 return await _last(self._archive, segment.KIND, stream, shard)
             case "audit":

@@ -65,7 +65,7 @@ async def gauges_of(parts: Parts) -> Gauges:
     shards = [shard.id for shard in await parts.around.log.shards()]
     return Gauges(
         parts,
-        Group(group_of(table.name, table.stream_label), source_shards, [CAPTURE]),
+        Group(group_of(parts.around.log.name, table.name, table.stream_label), source_shards, [CAPTURE]),
         Group(parts.around.log.name, shards, list(parts.settings.topologies)),
     )
 
