@@ -100,8 +100,8 @@ class TableCapture(Rounds):
             return ""
         return (
             f"the stream of table {self.table} has ended and all of it is captured"
-            " (was the table deleted, or its stream switched off? A new start takes up a new stream; what changed in"
-            " between is in neither)"
+            " (was the table deleted, or its stream switched off? What changes until a new stream is on is in neither;"
+            " a new start says so and waits for --accept-gap)"
         )
 
 
