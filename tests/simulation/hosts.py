@@ -23,6 +23,7 @@ from topologies import archive, audit, replica
 LEASE_SECONDS = 10.0
 STEP_SECONDS = LEASE_SECONDS / 3
 DRAIN_SECONDS = 5.0
+HANG_RATE = 0.1
 NAMES = ("replica", "archive", "audit")
 LINGER_SECONDS = {"replica": 0.0, "archive": 2.0, "audit": 1.0}
 
@@ -120,7 +121,7 @@ class Watched:
 
 
 class Slowness:
-    """One topology whose destination is slow in some worlds, so that it falls behind the others.
+    """One topology whose destination hangs now and then in some worlds, so that it falls behind and catches up.
 
     Its chance is its own: the other draws of a seed do not depend on it.
     """
@@ -131,7 +132,8 @@ class Slowness:
 
     def seconds(self, name: str) -> float:
         """Return how long a write takes before it begins."""
-        return self._random.choice((0.0, 1.0, 4.0)) if name == self.name else 0.0
+        hangs = name == self.name and self._random.random() < HANG_RATE
+        return self._random.choice((2.0, 20.0)) if hangs else 0.0
 
 
 async def capture_host(setup: Setup, host: Host) -> None:

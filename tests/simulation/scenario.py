@@ -35,10 +35,12 @@ async def scenario(world: World, tally: Tally) -> None:
         world.start(kind)
     rates = {name: draw.choice((0.0, 0.02, 0.1)) for name in ("kills", "stops", "pauses", "reshards", "trims")}
     fates = dict(zip(rates, (world.kill, world.terminate, world.pause, world.reshard, world.trim), strict=True))
+    burst = draw.choice((0.0, 0.0, 0.8))
     for n in range(draw.randrange(20, 150)):
         world.write(n)
         tally.changes += 1
-        await asyncio.sleep(draw.expovariate(2))
+        if draw.random() >= burst:
+            await asyncio.sleep(draw.expovariate(2))
         for name, fate in fates.items():
             if draw.random() < rates[name] and (world.hosts or name in {"reshards", "trims"}):
                 fate()
