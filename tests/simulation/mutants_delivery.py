@@ -67,13 +67,6 @@ DELIVERY = (
         "if False:",
     ),
     Mutant(
-        "cursor-opened-again",
-        "a page that was on its way when the last one was taken opens the cursor again",
-        "pipeline.delivery.cursor:Cursor.feed",
-        "self._closed or page.ended",
-        "page.ended",
-    ),
-    Mutant(
         "ring-joined-before-its-start",
         "a cursor whose place the ring has passed joins it at its oldest page",
         "pipeline.delivery.ring:Ring.join",
