@@ -57,7 +57,7 @@ CAPTURE = (
     Mutant(
         "capture-drain-ends-shards",
         "capture marks its shards as read to their end when it is stopped",
-        "pipeline.capture.table:TableCapture.drain",
+        "pipeline.capture.table:TableCapture._leave",
         "release_all()",
         'release_all({shard: {"checkpoint": SHARD_END} for shard in self.captures})',
     ),
