@@ -2,7 +2,7 @@
 
 `exact`    transactions that move a position row together with the items: once, fenced against an old owner, clean items
 `guarded`  each item carries the version of its last change: never older, one attribute more, deletes leave a tombstone
-`economy`  plain batches: converges; an old owner that still writes may leave a stale item, which `verify` finds
+`economy`  plain batches: converges; an old owner that still writes may leave a stale item until its next change
 """
 
 import asyncio
