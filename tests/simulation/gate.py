@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -79,16 +79,32 @@ def first_seeds() -> dict[str, int]:
     return {line[0]: int(line[1]) for line in lines}
 
 
+def keep(found: Iterable[Found]) -> None:
+    """Write the table of first seeds anew, with what was found now in place of what was known."""
+    lines = FIRST_SEEDS.read_text().splitlines()
+    rows = {line.split()[0]: line for line in lines if line and not line.startswith("#")}
+    rows |= {each.name: row(each) for each in found if each.seed is not None}
+    kept = [line for line in lines if line.startswith("#")] + [rows[name] for name in MUTANTS if name in rows]
+    FIRST_SEEDS.write_text("\n".join([*kept, ""]))
+
+
+def row(found: Found) -> str:
+    """Return a mutant's line of the table."""
+    seed = "survived" if found.seed is None else str(found.seed)
+    return f"{found.name:36} {seed:>8}  {found.by[:BY_CHARACTERS_MAX]}"
+
+
 def main() -> int:
-    """Hunt all mutants, or those named; return 1 when one survives."""
-    seeds, names = int(sys.argv[1]), sys.argv[2:] or list(MUTANTS)
+    """Hunt all mutants, or those named; `--keep` keeps their seeds. Return 1 when one survives."""
+    seeds, names = int(sys.argv[1]), [name for name in sys.argv[2:] if name != "--keep"] or list(MUTANTS)
     deadline = monotonic() + WALL_SECONDS
     found: list[Found] = []
     with multiprocessing.get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         for each in pool.imap_unordered(hunt, [(name, seeds, deadline) for name in names]):
             found.append(each)
-            seed = "survived" if each.seed is None else str(each.seed)
-            print(f"{each.name:36} {seed:>8}  {each.by[:BY_CHARACTERS_MAX]}  ({each.seconds:.0f} s)", flush=True)
+            print(f"{row(each)}  ({each.seconds:.0f} s)", flush=True)
+    if "--keep" in sys.argv:
+        keep(found)
     survivors = [each.name for each in found if each.seed is None]
     print(f"{len(found) - len(survivors)} of {len(found)} mutants found; survived: {', '.join(survivors) or 'none'}")
     return 1 if survivors else 0
