@@ -46,14 +46,15 @@ class Network:
         service = contextvars.copy_context()
         service.run(HOST.set, None)
         self._loop.create_task(self._serve(effect, answer, draw.random()), context=service)
+        timeout = self._loop.call_later(TIMEOUT_SECONDS, self._settle, answer, RetryLater("no answer"))
         try:
-            return await asyncio.wait_for(asyncio.shield(answer), TIMEOUT_SECONDS)
-        except TimeoutError:
-            raise RetryLater("no answer") from None
+            return await answer
+        finally:
+            timeout.cancel()
 
     async def _serve(self, effect: Callable[[], Awaitable[T]], answer: "asyncio.Future[T]", fate: float) -> None:
         draw = self._loop.random
-        await asyncio.sleep(draw.expovariate(1 / self.latency_seconds))
+        await self._loop.nap(draw.expovariate(1 / self.latency_seconds))
         if fate < self.throttle:
             self._settle(answer, RetryLater("throttled"))
             return
@@ -63,7 +64,7 @@ class Network:
             return
         fate -= self.denied
         if fate < self.stall:
-            await asyncio.sleep(TIMEOUT_SECONDS + draw.uniform(0, 25))
+            await self._loop.nap(TIMEOUT_SECONDS + draw.uniform(0, 25))
         elif fate - self.stall < self.loss / 2:
             return  # the request is lost
         try:
@@ -77,8 +78,8 @@ class Network:
         if draw.random() < self.loss / 2:
             return  # the answer is lost
         if draw.random() < self.late:
-            await asyncio.sleep(draw.uniform(0.5, TIMEOUT_SECONDS))
-        await asyncio.sleep(draw.expovariate(1 / self.latency_seconds))
+            await self._loop.nap(draw.uniform(0.5, TIMEOUT_SECONDS))
+        await self._loop.nap(draw.expovariate(1 / self.latency_seconds))
         if not answer.done():
             answer.set_result(result)
 
