@@ -1,4 +1,4 @@
-"""`python -m tests.simulation.campaign FIRST COUNT [PROCESSES]`: run seeds; print what broke, how to repeat it, a tally."""
+"""`python -m tests.simulation.campaign FIRST COUNT [PROCESSES]`: run seeds; print what broke and a tally."""
 
 import gc
 import multiprocessing
