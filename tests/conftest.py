@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.aws.session import Aws
 from tests.emulators import Emulators, opened
+from tests.faults.catalogue import coverage
 
 _session: list[Emulators] = []
 _numbers = itertools.count(1)
@@ -52,7 +53,8 @@ def aws_on(emulators: Emulators, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say, in one line that cannot be missed, what this run did not prove."""
+    """Say how many faults have a test, and, in one line that cannot be missed, what this run did not prove."""
+    terminalreporter.write_line(coverage())
     missing = {name: why for found in _session for name, why in found.unavailable.items()}
     if missing:
         what = "; ".join(f"{name}: {why}" for name, why in sorted(missing.items()))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.cli.pages import PAGES as GENERATED
 from tests import house_rules as rules
+from tests.faults import page as faults_page
 
 ROOT = Path(__file__).parents[1]
 CODE = rules.sources(ROOT, "pipeline", "topologies")
@@ -79,6 +80,12 @@ class TestThisRepository:
         """Every page under docs/reference/ is what its generator makes now."""
         reference = {path: page for path, page in PAGES.items() if path.startswith("docs/reference/")}
         require_none(rules.stale_pages(reference, {path: make() for path, make in GENERATED.items()}))
+
+    def test_the_page_of_faults_is_fresh(self) -> None:
+        """docs/faults.md lists each fault with the tests that inject it: `python -m tests.faults.page` writes it."""
+        require_none(
+            rules.stale_pages({faults_page.PATH: PAGES[faults_page.PATH]}, {faults_page.PATH: faults_page.page()})
+        )
 
     def test_the_image_gets_what_is_tested(self) -> None:
         """Every version locked for the image is the version locked for the tests."""

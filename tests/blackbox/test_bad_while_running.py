@@ -63,6 +63,7 @@ def halted(part: dict[str, Any]) -> bool:
     return part["flow"] == "halted" and bool(part["reason"])
 
 
+@pytest.mark.fault("K10")
 def test_a_foreign_record_halts_its_shard_alone(world: World) -> None:
     """A record that is not ours is not skipped: its shard halts before it, visibly, and the other shard flows."""
     kinesis = world.stack.client("kinesis")
@@ -94,6 +95,7 @@ def test_a_foreign_record_halts_its_shard_alone(world: World) -> None:
     assert (verdict.phantom, verdict.duplicated, verdict.reordered) == ([], [], [])
 
 
+@pytest.mark.fault("G2")
 def test_a_missing_permission_halts_and_mends(world: World) -> None:
     """While an action is denied nothing is lost: the halt names the action to allow, and ends when it is allowed."""
     world.door.refused["PutRecords"] = "AccessDeniedException"
@@ -112,6 +114,7 @@ def test_a_missing_permission_halts_and_mends(world: World) -> None:
     assert verdict.sound, verdict
 
 
+@pytest.mark.fault("D7")
 def test_a_deleted_table_stops_its_own_capture_alone(world: World) -> None:
     """A table deleted while it is captured: what was read arrives, the halt says so, the other table flows on."""
     gone, left = world.stack.tables

@@ -137,12 +137,14 @@ def test_it_was_the_run_that_was_asked_for(run: Run) -> None:
     assert run.writing >= 9
 
 
+@pytest.mark.fault("P2")
 def test_sigterm_ends_in_order(run: Run) -> None:
     """Every process that was asked to end did so with exit code 0."""
     assert run.exits == dict.fromkeys(run.exits, 0)
     assert len(run.exits) == 4
 
 
+@pytest.mark.fault("P1")
 def test_the_replica_equals_the_source(run: Run) -> None:
     """Both tables, item by item and attribute by attribute, and both are what was written last."""
     source = _items(run, "us-east-1")
@@ -152,6 +154,7 @@ def test_the_replica_equals_the_source(run: Run) -> None:
     assert replica == source
 
 
+@pytest.mark.fault("P1")
 def test_the_archive_has_every_change_once_and_in_order(run: Run) -> None:
     """Every (key, number) exactly once and in order, in segments without a hole."""
     _require(judge(run.journal, ends.archived(ends.objects(run.stack, run.stack.archive, "a/"))))
@@ -170,6 +173,7 @@ def test_the_audit_chain_verifies(run: Run) -> None:
     assert len(report.heads) == SHARDS
 
 
+@pytest.mark.fault("P1")
 def test_no_checkpoint_was_ahead_of_its_effect(run: Run) -> None:
     """No sample found a checkpoint whose effect was not there, a checkpoint or a replica's item gone back."""
     assert run.watch.complaints == []

@@ -38,6 +38,7 @@ def _has_all(stack: Stack, home: Any, name: str) -> bool:
     return ends.settled(stack, home, name) == CHANGES
 
 
+@pytest.mark.fault("D5")
 def test_three_topologies_read_no_more_than_one(stack_of: Callable[..., Stack], doors: Callable[[str], Door]) -> None:
     """Two workers read the same changes in the same seconds; the one with three topologies makes no more calls."""
     stack = stack_of()

@@ -103,6 +103,7 @@ BAD = {
 }
 
 
+@pytest.mark.fault("R5", "T4")
 @pytest.mark.parametrize("why", BAD)
 def test_an_item_that_can_never_be_written_is_named(store: ItemStore, run: Run, name: str, why: str) -> None:
     """The indexes of bad items are given, nothing of the call is done, and the rest goes through when offered again."""
@@ -116,6 +117,7 @@ def test_an_item_that_can_never_be_written_is_named(store: ItemStore, run: Run, 
     assert run(store.transact([writes[0], writes[2]], POSITIONS, name, 0, 1))
 
 
+@pytest.mark.fault("R2")
 def test_put_newer_refuses_the_old(store: ItemStore, run: Run, name: str) -> None:
     """A higher version replaces, an equal or lower one does not, and an item without a version counts as old."""
 
@@ -142,6 +144,7 @@ def test_a_batch_puts_and_deletes(store: ItemStore, run: Run, name: str) -> None
     assert list(run(_items(store, name))) == ["7"]
 
 
+@pytest.mark.fault("T1", "T2")
 def test_items_come_back_as_they_went(store: ItemStore, run: Run, name: str) -> None:
     """Every type of attribute is scanned as it was written: numbers as text, binary as base64 text."""
     attributes = {
@@ -163,6 +166,7 @@ def test_a_scan_reads_every_page(store: ItemStore, run: Run, name: str) -> None:
     assert len(run(_items(store, name))) == 8
 
 
+@pytest.mark.fault("R1")
 @pytest.mark.emulator
 def test_unprocessed_writes_are_matched_by_key(request: pytest.FixtureRequest, run: Run, name: str) -> None:
     """Writes that AWS hands back, in any order and spelling of their keys, are returned as they were given."""

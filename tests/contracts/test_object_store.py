@@ -47,6 +47,7 @@ def test_a_name_is_created_once(store: ObjectStore, run: Run) -> None:
     assert run(store.read("a/b.bin")) == data
 
 
+@pytest.mark.fault("A2", "S4")
 def test_of_many_creations_at_once_one_wins(store: ObjectStore, run: Run) -> None:
     """Writers that race for a name agree on one winner, whose bytes are whole."""
 
@@ -99,6 +100,7 @@ def test_no_name_leads_elsewhere(store: ObjectStore, run: Run, bad: str) -> None
             run(_names(store, bad))
 
 
+@pytest.mark.fault("S6")
 @pytest.mark.emulator
 def test_a_listing_has_pages(aws_on: Callable[..., Aws], run: Run, name: str) -> None:
     """More names than one answer holds are all listed, once."""
@@ -129,6 +131,7 @@ def test_buckets(aws_on: Callable[..., Aws], run: Run, name: str) -> None:
         run(S3ObjectStore(aws, "us-east-1", f"{name}-absent").create("a", b""))
 
 
+@pytest.mark.fault("M1")
 def test_a_folder_shows_no_unfinished_file(run: Run, tmp_path: Path) -> None:
     """What was being written when the power went is never listed, and nothing is left of a finished write."""
     with ThreadPoolExecutor(1) as threads:
@@ -139,6 +142,7 @@ def test_a_folder_shows_no_unfinished_file(run: Run, tmp_path: Path) -> None:
         assert run(_names(store)) == ["a"]
 
 
+@pytest.mark.fault("M1")
 def test_a_folder_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> None:
     """A file in the way of a folder is a wrong setting, with the folder in the message."""
     (tmp_path / "file").write_bytes(b"")

@@ -70,6 +70,7 @@ def test_many_rows_are_read_at_once(store: StateStore, run: Run) -> None:
     assert sorted(run(store.read([*keys, keys[0], "absent"]))) == keys
 
 
+@pytest.mark.fault("E2")
 def test_of_many_at_once_one_wins(store: StateStore, run: Run) -> None:
     """Of writers that expect one version only one succeeds, and the row is its."""
     run(store.write(StateRow("a", 1, {}), None))

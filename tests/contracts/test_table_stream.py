@@ -129,6 +129,7 @@ async def _only_shard(stream: TableStream) -> str:
     return shard.id
 
 
+@pytest.mark.fault("T1", "T2")
 def test_every_change_once_in_order_with_both_images(world: World, run: Run) -> None:
     """Insert, modify and remove come in order with exact images; a write that changes nothing leaves no record."""
     keys = {name: value for name, value in _item("a", 0).items() if name in {"pk", "a_sort"}}
@@ -196,6 +197,7 @@ def test_a_shard_without_children_has_none(world: World, run: Run) -> None:
     assert run(world.stream.shards(run(_only_shard(world.stream)))) == ()
 
 
+@pytest.mark.fault("D6", "D8")
 def test_a_closed_shard_gives_what_it_has_and_ends(world: World, run: Run) -> None:
     """A stream that is switched off stays readable to its end, which is a page without a next iterator."""
     world.put(_item("a", 1))

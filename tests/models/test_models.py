@@ -16,6 +16,7 @@ FAULTS = os.environ.get("FAULTS", "")
 MUTANTS = [(model, mutant) for model in spin.names() for mutant in spin.mutants(model)]
 
 
+@pytest.mark.fault("P4", "E1", "E2", "A1", "A2")
 @pytest.mark.needs_spin
 @pytest.mark.timeout(spin.LARGE_CHECK_SECONDS_MAX)
 @pytest.mark.parametrize("model", spin.names())

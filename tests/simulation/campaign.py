@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
 
 from tests.simulation.gate import SEEDS_BETWEEN_COLLECTIONS, outcome, quiet
 from tests.simulation.scenario import Tally
@@ -48,8 +48,10 @@ def main() -> int:
             broken += len(failures)
             for seed, why in failures.items():
                 print(f"seed {seed}: {why}\n  again: make simulate SEED={seed}", flush=True)
-    for name, value in asdict(total).items():
-        print(f"{name}: {round(value, 1)}")
+    for name in (each.name for each in fields(Tally) if each.name != "met"):
+        print(f"{name}: {round(getattr(total, name), 1)}")
+    for trouble, times in sorted(total.met.items()):
+        print(f"  {trouble}: {times}")
     print(f"violations: {broken}")
     return 1 if broken else 0
 

@@ -18,6 +18,7 @@ from tests.simulation.loop import HOST, Host, SimChance, SimClock, SimLoop
 from tests.simulation.network import Network, Remote
 from tests.simulation.oracle import Objects, Replica, State
 from tests.simulation.services import Blurred, Claims, SourceTable, StreamLog
+from tests.simulation.troubles import Trouble
 from topologies import archive, audit, replica
 
 LEASE_SECONDS = 10.0
@@ -107,6 +108,7 @@ class Watched:
     async def write(self, batch: Batch) -> None:
         """Tell, wait if it must be, and write."""
         if seconds := self._setup.slowness.seconds(self._name):
+            self._setup.loop.met[Trouble.SLOW] += 1
             await self._setup.clock.sleep(seconds)
         if self._name == "replica":
             self._setup.replica.give(batch)
@@ -116,6 +118,7 @@ class Watched:
     async def _stand_still(self) -> None:
         loop, host = self._setup.loop, HOST.get()
         if host is not None and loop.random.random() < self._setup.standstill:
+            loop.met[Trouble.STOOD_STILL] += 1
             loop.pause(host, loop.random.choice((12, 30)))
             await self._setup.clock.sleep(0)
 

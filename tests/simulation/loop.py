@@ -9,10 +9,12 @@ import contextvars
 import heapq
 import random
 from asyncio import events
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pipeline.model.errors import PipelineError
+from tests.simulation.troubles import Trouble
 
 STEPS_MAX = 3_000_000
 
@@ -77,6 +79,8 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
         self.seed = seed
         self.random = random.Random(seed)
         self.steps = 0
+        self.met: Counter[Trouble] = Counter()
+        """How often each kind of trouble has happened."""
         self.trace = 0
         self.failure: BaseException | None = None
         """What ends the run: a broken promise, or an error nobody foresaw."""

@@ -9,8 +9,9 @@ import contextvars
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
-from pipeline.model.errors import Misconfigured, PipelineError, RetryLater
+from pipeline.model.errors import IteratorExpired, Misconfigured, PipelineError, RetryLater
 from tests.simulation.loop import HOST, SimLoop
+from tests.simulation.troubles import Trouble
 
 T = TypeVar("T")
 TIMEOUT_SECONDS = 5.0
@@ -55,29 +56,37 @@ class Network:
     async def _serve(self, effect: Callable[[], Awaitable[T]], answer: "asyncio.Future[T]", fate: float) -> None:
         draw = self._loop.random
         await self._loop.nap(draw.expovariate(1 / self.latency_seconds))
+        met = self._loop.met
         if fate < self.throttle:
+            met[Trouble.THROTTLED] += 1
             self._settle(answer, RetryLater("throttled"))
             return
         fate -= self.throttle
         if fate < self.denied:
+            met[Trouble.DENIED] += 1
             self._settle(answer, Misconfigured("access denied"))
             return
         fate -= self.denied
         if fate < self.stall:
+            met[Trouble.REQUEST_LATE] += 1
             await self._loop.nap(TIMEOUT_SECONDS + draw.uniform(0, 25))
         elif fate - self.stall < self.loss / 2:
+            met[Trouble.REQUEST_LOST] += 1
             return  # the request is lost
         try:
             result = await effect()
         except PipelineError as error:
+            met[Trouble.ITERATOR_EXPIRED] += isinstance(error, IteratorExpired)
             self._settle(answer, error)
             return
         except Exception as error:  # noqa: BLE001  # a broken promise, or a call that no service would take
             self._loop.fail(error)
             return
         if draw.random() < self.loss / 2:
+            met[Trouble.ANSWER_LOST] += 1
             return  # the answer is lost
         if draw.random() < self.late:
+            met[Trouble.ANSWER_LATE] += 1
             await self._loop.nap(draw.uniform(0.5, TIMEOUT_SECONDS))
         await self._loop.nap(draw.expovariate(1 / self.latency_seconds))
         if not answer.done():

@@ -1,5 +1,6 @@
 """What must hold, looked at when it could break: at every effect, and when all has come to rest."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from pipeline.wire.packed import Header, Link
 from pipeline.wire.segment import Segment
 from pipeline.wiring.core import CAPTURE
 from tests.simulation.services import Identity, SourceTable, StreamLog
+from tests.simulation.troubles import Trouble
 
 POSITIONS = "fanout-positions"
 
@@ -143,11 +145,13 @@ class State(FakeStateStore):
         self._reached = {"archive": archive.reached, "audit": audit.reached, "replica": replica.reached}
         self.archived: Collection[str] = ()
         """The tables the archive wants."""
+        self.met: Counter[Trouble] = Counter()
 
     async def write(self, row: StateRow, expected: int | None) -> bool:
         """Store, and look at what the checkpoint claims."""
         before = self.rows.get(row.key)
         stored = await super().write(row, expected)
+        self._count(before, row, stored=stored)
         if stored and "@" in row.key:
             lease, name = row.key.split("@")
             group, shard = lease.rsplit(":", 1)
@@ -162,6 +166,12 @@ class State(FakeStateStore):
             if name == CAPTURE:
                 self._look_at_stream(self._tables[group.split("/")[1]], shard, then, now)
         return stored
+
+    def _count(self, before: StateRow | None, row: StateRow, *, stored: bool) -> None:
+        """Count what happens to a lease that is another's."""
+        owner = before.fields.get("leaseOwner") if before and "@" not in row.key else None
+        if owner and row.fields.get("leaseOwner", owner) != owner:
+            self.met[Trouble.TAKEN if stored else Trouble.TWICE] += 1
 
     def _look_at_sink(self, name: str, shard: str, now: Checkpoint) -> None:
         if now.delivered > self._reached[name](shard):

@@ -1,10 +1,12 @@
 """The life of a world: writes while hosts die, stand still, are stopped and shards move; then healing, then rest."""
 
 import asyncio
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 from tests.simulation.loop import SimLoop
 from tests.simulation.oracle import Violation
+from tests.simulation.troubles import Trouble
 from tests.simulation.world import World
 
 HEAL_SECONDS = 300.0
@@ -26,6 +28,8 @@ class Tally:
     steps: int = 0
     simulated_seconds: float = 0.0
     heal_seconds_max: float = 0.0
+    met: Counter[Trouble] = field(default_factory=Counter)
+    """How often each kind of trouble happened."""
 
 
 async def scenario(world: World, tally: Tally) -> None:
@@ -68,6 +72,7 @@ def run(seed: int, tally: Tally) -> None:
         loop.run_until_complete(scenario(world, tally))
     finally:
         tally.seeds += 1
+        tally.met += loop.met
         tally.steps += loop.steps
         tally.calls += world.network.calls
         tally.simulated_seconds += loop.time()

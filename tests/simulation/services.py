@@ -13,6 +13,7 @@ from pipeline.wire import open as open_wire
 from pipeline.wire.checkpoint import from_fields
 from pipeline.wiring.core import CAPTURE, checkpoint_key, group_of
 from tests.simulation.loop import SimLoop
+from tests.simulation.troubles import Trouble
 
 Identity = tuple[str, int]
 """Table and sequence of a change."""
@@ -114,6 +115,7 @@ class Blurred:
         missed = self._missed.get(shard, 0)
         misses = self._loop.random.random() < self._rate and missed < ABSENT_LISTINGS_MIN - 1
         self._missed[shard] = missed + 1 if misses else 0
+        self._loop.met[Trouble.UNLISTED] += misses
         return misses
 
 
@@ -125,10 +127,16 @@ class Claims(FakeObjectStore):
         self._loop = loop
         self.rot = rot
 
+    async def create(self, name: str, data: bytes) -> bool:
+        """Store, and count."""
+        self._loop.met[Trouble.CLAIMED] += 1
+        return await super().create(name, data)
+
     async def read(self, name: str) -> bytes | None:
         """Return the bytes, or nearly."""
         data = await super().read(name)
         if not data or self._loop.random.random() >= self.rot:
             return data
+        self._loop.met[Trouble.ROTTEN] += 1
         at = self._loop.random.randrange(len(data))
         return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]

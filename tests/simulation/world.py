@@ -8,6 +8,7 @@ from tests.simulation.loop import Host, SimChance, SimClock, SimLoop
 from tests.simulation.network import Network
 from tests.simulation.oracle import POSITIONS, Objects, Replica, State, at_rest
 from tests.simulation.services import Claims, SourceTable, StreamLog, trim_delivered
+from tests.simulation.troubles import Trouble
 
 GRACE_SECONDS = 15.0
 """From SIGTERM to SIGKILL."""
@@ -28,6 +29,7 @@ class World:
         self.replica = self._replica()
         self.buckets = {"archive": Objects(segment), "audit": Objects(chain)}
         self.state = State(self.tables, self.log, self.buckets["archive"], self.buckets["audit"], self.replica)
+        self.state.met = loop.met
         self.claims = Claims(loop, draw.choice((0.0, 0.0, 0.3)))
         self.setup = self._setup()
         self.state.archived = self.setup.wants["archive"]
@@ -40,15 +42,26 @@ class World:
         log.page_records_max = draw.choice((2, 10, 10_000))
         log.iterators.live_seconds = draw.choice((3.0, 30.0, 300.0))
         refused = draw.choice((0.0, 0.05, 0.3))
-        log.refuses = lambda _: "ProvisionedThroughputExceededException" if draw.random() < refused else None
+        log.refuses = lambda _: self._refusal(refused)
         return log
+
+    def _refusal(self, rate: float) -> str | None:
+        if self.loop.random.random() >= rate:
+            return None
+        self.loop.met[Trouble.PUT_REFUSED] += 1
+        return "ProvisionedThroughputExceededException"
 
     def _replica(self) -> Replica:
         mode = self.loop.random.choice(("exact", "exact", "exact", "guarded", "economy"))
         copies = [FakeTable(name, self.clock) for name in self.tables]
         replica = Replica(mode, self.tables, *copies, FakeTable(POSITIONS, self.clock, keys={"row": "S"}))
-        replica.unprocessed = lambda: self.loop.random.choice((0, 0, 1, 3))
+        replica.unprocessed = self._unprocessed
         return replica
+
+    def _unprocessed(self) -> int:
+        left = self.loop.random.choice((0, 0, 1, 3))
+        self.loop.met[Trouble.UNPROCESSED] += left > 0
+        return left
 
     def _setup(self) -> Setup:
         draw = self.loop.random
@@ -79,6 +92,7 @@ class World:
         """Start a host: a capture or a worker."""
         self._count += 1
         host = Host(f"{kind}-{self._count}", skew_ms=self.loop.random.choice((0, 0, -600_000, 600_000)))
+        self.loop.met[Trouble.SKEWED] += host.skew_ms != 0
         self.hosts.append((kind, host))
         self.loop.spawn(host, capture_host(self.setup, host) if kind == "capture" else worker_host(self.setup, host))
 
@@ -90,12 +104,14 @@ class World:
         """Kill a host and start another of its kind after some seconds."""
         kind = next(kind for kind, each in self.hosts if each is host)
         self.hosts.remove((kind, host))
+        self.loop.met[Trouble.KILLED] += 1
         self.loop.kill(host)
         self.loop.call_later(seconds, self.start, kind)
 
     def terminate(self) -> None:
         """Stop a random host as a deployment does, and start another of its kind a little later."""
         kind, host = self.hosts.pop(self.loop.random.randrange(len(self.hosts)))
+        self.loop.met[Trouble.STOPPED] += 1
         host.stopping.set()
         self.loop.call_later(GRACE_SECONDS, self.loop.kill, host)
         self.loop.call_later(self.loop.random.uniform(0, 5), self.start, kind)
@@ -103,6 +119,7 @@ class World:
     def pause(self) -> None:
         """Let a random host stand still, perhaps past its leases."""
         host = self.loop.random.choice(self.hosts)[1]
+        self.loop.met[Trouble.PAUSED] += 1
         self.loop.pause(host, self.loop.random.choice((2, 8, 20, 60)))
 
     def reshard(self) -> None:
@@ -110,13 +127,17 @@ class World:
         draw = self.loop.random
         if draw.random() < 0.5:
             table = draw.choice(list(self.tables.values()))
-            draw.choice((table.roll, table.split))(draw.choice(table._leaves()).id)
+            move = draw.choice((table.roll, table.split))
+            self.loop.met[Trouble.ROLLED if move == table.roll else Trouble.DIVIDED] += 1
+            move(draw.choice(table._leaves()).id)
             return
         opened = sorted((s for s in self.log._shards.values() if not s.tape.closed), key=lambda s: s.low)
         if len(opened) > 1 and draw.random() < 0.5:
             at = draw.randrange(len(opened) - 1)
+            self.loop.met[Trouble.MERGED] += 1
             self.log.merge(opened[at].id, opened[at + 1].id)
             return
+        self.loop.met[Trouble.SPLIT] += 1
         halves = self.log.split(draw.choice(opened).id)
         if draw.random() < 0.3:  # and back again, as UpdateShardCount does
             self.loop.call_later(draw.uniform(0.5, 8), self._merge, *halves)
@@ -128,6 +149,7 @@ class World:
 
     def trim(self) -> None:
         """Forget what was delivered, as retention does a day later."""
+        self.loop.met[Trouble.TRIMMED] += 1
         trim_delivered(self.log, self.state, NAMES)
         for table in self.tables.values():
             table.trim_captured(self.state)

@@ -26,6 +26,7 @@ async def fill(world: World, rounds: int, size: int = 0) -> None:
         await world.run(0.5)
 
 
+@pytest.mark.fault("D5")
 def test_three_topologies_read_no_more_than_one() -> None:
     """One read of a shard serves all topologies that keep up."""
 
@@ -43,6 +44,7 @@ def test_three_topologies_read_no_more_than_one() -> None:
     assert asyncio.run(reads("abc")) == asyncio.run(reads("a"))
 
 
+@pytest.mark.fault("X2")
 def test_a_hung_topology_holds_up_nobody_and_catches_up() -> None:
     """While one write hangs for 60 s the other topology goes on; then the hung one rejoins and misses nothing."""
 
@@ -80,6 +82,7 @@ def test_a_hung_topology_holds_up_nobody_and_catches_up() -> None:
     asyncio.run(story())
 
 
+@pytest.mark.fault("X1")
 @pytest.mark.parametrize(
     "error",
     [
@@ -122,6 +125,7 @@ def test_whatever_a_topology_raises_is_offered_again(error: Callable[[], BaseExc
     asyncio.run(story())
 
 
+@pytest.mark.fault("K11")
 @pytest.mark.parametrize("form", list(WireForm))
 def test_a_change_too_large_for_a_record_is_claimed(form: WireForm) -> None:
     """A change that no record can hold lies in the claim bucket, and every topology gets it whole."""
@@ -143,6 +147,7 @@ def test_a_change_too_large_for_a_record_is_claimed(form: WireForm) -> None:
     asyncio.run(story())
 
 
+@pytest.mark.fault("K10")
 def test_a_record_of_another_hand_stops_the_shard_and_nothing_is_skipped() -> None:
     """What cannot be decoded halts the reading before it; what came before it was delivered, what follows waits."""
 
@@ -189,6 +194,7 @@ def test_a_topology_added_later_gets_everything_still_kept() -> None:
     asyncio.run(story())
 
 
+@pytest.mark.fault("P2")
 def test_a_drained_worker_hands_over_at_once() -> None:
     """After a drain the next worker reads within a step, not after a lease time."""
 

@@ -149,21 +149,25 @@ def test_a_plain_sink_regresses() -> None:
     } <= failed(contract_of(Plain, regresses=False))
 
 
+@pytest.mark.fault("X3")
 def test_the_liar_is_found() -> None:
     """A sink that returns before its changes are durable fails."""
     assert {"test_a_written_batch_can_be_read_back_at_once", "test_a_crash_at_any_call"} <= failed(contract_of(Liar))
 
 
+@pytest.mark.fault("X3")
 def test_the_reorderer_is_found() -> None:
     """A sink that changes the order of an item's changes fails."""
     assert "test_changes_of_one_item_are_applied_in_order" in failed(contract_of(Reorderer))
 
 
+@pytest.mark.fault("X4")
 def test_the_leaker_is_found() -> None:
     """A sink that keeps what it wrote fails, for that only."""
     assert failed(contract_of(Leaker)) == {"test_nothing_piles_up"}
 
 
+@pytest.mark.fault("X3")
 def test_the_swallower_is_found() -> None:
     """A sink that ignores a refusal fails."""
     assert failed(contract_of(Swallower)) == {"test_a_slow_destination_at_any_call"}

@@ -70,6 +70,7 @@ def test_a_range_without_changes_moves_the_row() -> None:
     assert world.items(REGION).positions[ROW] == 9
 
 
+@pytest.mark.fault("E5")
 def test_a_row_behind_the_batch_stops_the_shard() -> None:
     """A row below the batch means that positions were lost: nothing is written, and the hint says what to do."""
     world, changes = stores(), history(["a"] * 9)
@@ -79,6 +80,7 @@ def test_a_row_behind_the_batch_stops_the_shard() -> None:
     assert world.items(REGION).tables["orders"].items == {}
 
 
+@pytest.mark.fault("E5")
 def test_positions_that_were_never_delivered_stop_the_shard() -> None:
     """A sink that is given positions above a hole stops, though it knows where the row is."""
     target, changes = sink(stores()), history(["a"] * 9)
@@ -99,6 +101,7 @@ def test_a_row_that_refuses_but_has_not_moved_is_tried_later() -> None:
         asyncio.run(exact.write(batch(history(["a"]), 1, 1)))
 
 
+@pytest.mark.fault("R5")
 @pytest.mark.parametrize("mode", replica.MODES)
 def test_an_item_that_can_never_be_written_is_named(mode: str) -> None:
     """Rejected names the position of the change, and nothing above it is passed by."""
@@ -122,6 +125,7 @@ def test_a_batch_is_written_without_what_was_refused(mode: str) -> None:
     assert len(world.items(REGION).tables["orders"].items) == 2
 
 
+@pytest.mark.fault("R3")
 def test_guarded_leaves_tombstones_that_expire() -> None:
     """A delete leaves keys, version, a mark, and a time to live of seven days after the change."""
     world = stores()
@@ -163,6 +167,7 @@ class Throttled(FakeItemStore):
         return tuple(writes[self.accepted :])
 
 
+@pytest.mark.fault("R1")
 def test_economy_writes_what_was_left_first() -> None:
     """What a call left unprocessed goes into the next call, until all is written."""
     items = Throttled(*tables())
@@ -185,6 +190,7 @@ def opened(world: Stores, region: str = REGION, table: str = "", mode: str = "ex
     asyncio.run(Replica(Settings(region, table, mode), world.context(name="r")).open())
 
 
+@pytest.mark.fault("O2")
 def test_settings_that_cannot_work_are_refused() -> None:
     """Each wrong setting is named before anything is written."""
     with pytest.raises(Misconfigured, match="mode 'fast'"):
@@ -199,6 +205,7 @@ def test_settings_that_cannot_work_are_refused() -> None:
     opened(stores())
 
 
+@pytest.mark.fault("R5")
 def test_another_key_schema_is_refused() -> None:
     """A replica whose keys are not those of its source is refused."""
     world = stores()

@@ -124,6 +124,7 @@ def test_batches_go_through_faust_in_order_and_are_checkpointed() -> None:
     play(story)
 
 
+@pytest.mark.fault("X1")
 def test_a_failing_write_is_never_acknowledged() -> None:
     """Loss 1, the agent raises: Faust would acknowledge the failed event; here it is offered until it is written."""
 
@@ -186,6 +187,7 @@ def test_the_commit_never_passes_an_unacknowledged_head() -> None:
     play(story)
 
 
+@pytest.mark.fault("P2")
 def test_a_cancelled_write_is_not_checkpointed_and_the_drain_ends() -> None:
     """Loss 3, SIGTERM during a write: it is not acknowledged, and the drain waits no longer than told."""
 
@@ -245,6 +247,7 @@ def test_a_defect_in_the_worker_stops_it_before_the_checkpoint() -> None:
     play(story)
 
 
+@pytest.mark.fault("X2")
 def test_a_hung_topology_does_not_hold_up_another_in_faust() -> None:
     """While one agent's write hangs, the other topology's checkpoint goes to the end."""
 

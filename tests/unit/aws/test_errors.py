@@ -82,11 +82,13 @@ def test_a_missing_stream_is_a_gap_where_records_are_read() -> None:
     assert type(_raised(_client_error("ResourceNotFoundException"), missing_is_gap=True)) is Gap
 
 
+@pytest.mark.fault("G2")
 def test_a_denied_action_is_named_for_the_policy() -> None:
     """The hint is the permission to add."""
     assert _raised(_client_error("AccessDeniedException")).hint == "allow dynamodb:GetRecords on table orders"
 
 
+@pytest.mark.fault("N1")
 @pytest.mark.parametrize(
     "error",
     [

@@ -22,6 +22,7 @@ def _log(aws: Aws, *answers: Answer) -> tuple[KinesisLog, Canned]:
     return KinesisLog(reads, writes, "changes"), Canned(writes.client, *answers)
 
 
+@pytest.mark.fault("K1")
 def test_a_partial_failure_is_told_entry_by_entry(aws: Aws) -> None:
     """Stored records are None, refused ones their code, in the order of the call; nothing is sent again by itself."""
     stored = {"SequenceNumber": "1", "ShardId": "s"}
@@ -40,6 +41,7 @@ def test_an_answer_for_other_records_is_corrupt(aws: Aws) -> None:
         asyncio.run(log.put(RECORDS))
 
 
+@pytest.mark.fault("K2")
 @pytest.mark.parametrize(
     "answer", [error("ProvisionedThroughputExceededException"), error("x", 503), ReadTimeoutError(endpoint_url="u")]
 )
@@ -63,6 +65,7 @@ def test_a_sequence_of_another_stream_is_a_gap(aws: Aws) -> None:
         asyncio.run(log.iterator("s", 5))
 
 
+@pytest.mark.fault("K5")
 def test_an_old_iterator_is_told_apart(aws: Aws) -> None:
     """An expired iterator asks for a new one, it loses nothing."""
     log, _ = _log(aws, error("ExpiredIteratorException"))

@@ -52,6 +52,7 @@ def test_a_row_of_somebody_else_is_corrupt(aws: Aws, row: dict[str, object]) -> 
         asyncio.run(store.read(["a"]))
 
 
+@pytest.mark.fault("E1")
 def test_a_lost_answer_is_not_a_refusal(aws: Aws) -> None:
     """When the outcome of a write is unknown the caller is told so, and the write is not sent again."""
     store, canned = _store(aws, error("InternalServerError", 500))

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from pipeline.capture.packing import Packer, Packing, WireForm
 from pipeline.capture.shard import ShardCapture
 from pipeline.coordination.checkpoints import CheckpointSlot
@@ -52,6 +54,7 @@ def test_the_first_records_of_an_empty_shard_are_captured_at_once(run: Run) -> N
     assert (capture.report.flow, capture.report.changes) == (Flow.FLOWING, 1)
 
 
+@pytest.mark.fault("D2")
 def test_trimmed_after_something_was_read_is_a_gap(run: Run) -> None:
     """Once a change was read, "trimmed" means that changes are lost: the shard halts."""
     world = World()
@@ -59,6 +62,7 @@ def test_trimmed_after_something_was_read_is_a_gap(run: Run) -> None:
     assert (capture.report.flow, capture.report.changes) == (Flow.HALTED, 1)
 
 
+@pytest.mark.fault("D2")
 def test_trimmed_at_the_oldest_record_is_a_gap(run: Run) -> None:
     """A new iterator that is refused will not be mended by another: the shard halts, and is not retried in a loop."""
     world = World()

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from pipeline.capture.packing import Packing, WireForm
 from pipeline.capture.table import TableCapture
 from pipeline.testing.fakes import FakeLog, FakeStateStore, FakeTable, ManualClock, SeededChance
@@ -46,12 +48,14 @@ class World:
         return problem
 
 
+@pytest.mark.fault("D6", "D7")
 def test_the_end_of_a_stream_is_told(run: Run) -> None:
     """A table that was deleted, or whose stream was switched off, is captured to its end, and then it is a problem."""
     world = World()
     assert "the stream of table orders has ended" in run(world.after(world.table.disable_stream))
 
 
+@pytest.mark.fault("D4")
 def test_a_shard_that_ends_is_no_problem(run: Run) -> None:
     """A shard that rolls over is followed by its child, also when the listing shows the child late."""
     world = World()

@@ -73,6 +73,7 @@ def test_a_newer_stream_of_the_table_wins() -> None:
     assert asyncio.run(fold(archive(in_shard("s-1", new), in_shard("s-2", old)))) == state(new)
 
 
+@pytest.mark.fault("S5", "S6")
 @pytest.mark.parametrize("gone", [1, 3])
 def test_a_missing_segment_is_named(gone: int) -> None:
     """A segment that was deleted stops the reading, which says where and what is missing."""
@@ -82,6 +83,7 @@ def test_a_missing_segment_is_named(gone: int) -> None:
         asyncio.run(fold(objects))
 
 
+@pytest.mark.fault("S5")
 def test_a_replaced_segment_is_named() -> None:
     """A sound segment in another's place is not what its successor names."""
     objects = archive(*batches(CHANGES, 2, 4))

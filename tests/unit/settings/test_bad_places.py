@@ -158,6 +158,7 @@ CASES = {
 }
 
 
+@pytest.mark.fault("O2")
 @pytest.mark.parametrize("case", CASES)
 def test_wrong_place(tmp_path: Path, case: str) -> None:
     """A wrong place is refused with field, reason and fix."""

@@ -59,6 +59,7 @@ def test_an_empty_log_is_sound() -> None:
     assert verify(FakeObjectStore()).heads == {}
 
 
+@pytest.mark.fault("A3", "S5")
 @settings(max_examples=200, deadline=None)
 @given(first=st.sampled_from([1, 4, 8]), data=st.data())
 def test_any_changed_byte_is_found(first: int, data: st.DataObject) -> None:
@@ -75,6 +76,7 @@ def test_any_changed_byte_is_found(first: int, data: st.DataObject) -> None:
     assert report.problems[0].object in {name_of(first), name_of({1: 4, 4: 8, 8: 8}[first])}
 
 
+@pytest.mark.fault("A3")
 @pytest.mark.parametrize("position", range(4, 8))
 def test_a_changed_entry_is_located(position: int) -> None:
     """The one problem of a changed entry names its object and lies between it and its neighbour."""
@@ -87,6 +89,7 @@ def test_a_changed_entry_is_located(position: int) -> None:
     assert problem.first <= position <= problem.last <= position + 1
 
 
+@pytest.mark.fault("A3")
 @pytest.mark.parametrize("edit", ["remove", "repeat", "swap"])
 @pytest.mark.parametrize("line", range(1, 4))
 def test_moved_entries_are_found(edit: str, line: int) -> None:
@@ -99,6 +102,7 @@ def test_moved_entries_are_found(edit: str, line: int) -> None:
     assert {problem.object for problem in verify(objects).problems} == {name_of(4)}
 
 
+@pytest.mark.fault("A3", "S5")
 @pytest.mark.parametrize(("gone", "missing"), [(1, (1, 3)), (4, (4, 7))])
 def test_a_missing_object_is_found(gone: int, missing: tuple[int, int]) -> None:
     """A deleted object is named by the positions that are missing."""
@@ -108,6 +112,7 @@ def test_a_missing_object_is_found(gone: int, missing: tuple[int, int]) -> None:
     assert (problem.first, problem.last) == missing
 
 
+@pytest.mark.fault("A3")
 def test_a_cut_tail_shows_in_the_heads() -> None:
     """A chain without its last object is sound in itself; its head is not the one that was kept elsewhere."""
     objects = log()
@@ -123,6 +128,7 @@ def changed(before: dict[str, Head], after: dict[str, Head]) -> dict[str, tuple[
     return {name: (head.position, head.seal) for name, head in after.items() if head != before[name]}
 
 
+@pytest.mark.fault("S5")
 def test_a_damaged_object_is_named_and_the_rest_is_checked() -> None:
     """An object that cannot be read is a problem of its own; other chains are not touched by it."""
     objects = log()
@@ -140,6 +146,7 @@ def test_an_object_of_another_shard_is_found() -> None:
     assert not verify(objects).sound
 
 
+@pytest.mark.fault("A2", "A3")
 def test_a_fork_is_found() -> None:
     """An object that is sound in itself but belongs to another history does not follow its predecessor."""
     objects = log()

@@ -30,6 +30,7 @@ def run(expected: list[dict[str, object]], actual: list[dict[str, object]], **op
     return asyncio.run(compare(scan(*expected), scan(*actual), KEYS, **options))
 
 
+@pytest.mark.fault("R6")
 def test_every_kind_of_difference_is_counted_and_named() -> None:
     """Equal, missing, extra and different items are counted, and the latter three named by key."""
     result = run([item("a"), item("b"), item("c", v={"N": "1"})], [item("c", v={"N": "2"}), item("d"), item("a")])

@@ -45,6 +45,7 @@ def test_a_successor_goes_on_above_what_is_stored(form: Form) -> None:
     assert starts(objects) == [1, 6, 9]
 
 
+@pytest.mark.fault("E5", "S5")
 @pytest.mark.parametrize("form", FORMS)
 def test_a_log_without_its_last_object_has_a_hole(form: Form) -> None:
     """When what lies before the batch is not stored, the log stops, and says which positions are missing."""
@@ -55,6 +56,7 @@ def test_a_log_without_its_last_object_has_a_hole(form: Form) -> None:
     assert "state table" in caught.value.hint
 
 
+@pytest.mark.fault("E5")
 @pytest.mark.parametrize("form", FORMS)
 def test_positions_that_were_never_delivered_are_a_hole(form: Form) -> None:
     """A worker that is given positions above a hole stops, though it knows the end of the log."""
@@ -62,6 +64,7 @@ def test_positions_that_were_never_delivered_are_a_hole(form: Form) -> None:
         stored((1, 3), (5, 9), form=form)
 
 
+@pytest.mark.fault("E5")
 @pytest.mark.parametrize("form", FORMS)
 def test_an_empty_store_is_a_hole_above_position_1(form: Form) -> None:
     """A worker that starts in the middle, on an empty store, stops."""
@@ -98,6 +101,7 @@ def test_settings_that_change_do_not_fork_the_log() -> None:
     assert starts(objects) == [1, 6, 10]
 
 
+@pytest.mark.fault("S6")
 def test_the_far_past_is_not_listed() -> None:
     """A start costs a listing from SPAN_MAX positions back, and one read, however long the log is."""
     last = SPAN_MAX + 10

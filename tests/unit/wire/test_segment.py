@@ -56,6 +56,7 @@ def test_the_format_is_the_golden_one(case: str) -> None:
     assert zstandard.ZstdDecompressor().decompress(data) == (GOLDEN / f"{case}-v1.jsonl").read_bytes()
 
 
+@pytest.mark.fault("P9")
 @pytest.mark.parametrize("suffix", packed.COMPRESSIONS)
 @pytest.mark.parametrize("case", CASES)
 def test_stored_segments_of_version_1_stay_readable(case: str, suffix: str) -> None:
@@ -72,6 +73,7 @@ def outcome(data: bytes) -> object:
         return error.reason.partition(":")[0]
 
 
+@pytest.mark.fault("S5")
 @settings(max_examples=300)
 @given(st.integers(0, 10_000), st.integers(1, 255), st.sampled_from(packed.COMPRESSIONS))
 def test_a_changed_byte_is_found(place: int, flip: int, compression: str) -> None:
@@ -81,6 +83,7 @@ def test_a_changed_byte_is_found(place: int, flip: int, compression: str) -> Non
     assert outcome(bytes(data)) in (f"object {NAME} is damaged", list(CASES["worst"]))
 
 
+@pytest.mark.fault("T5")
 @given(st.binary(max_size=200) | st.binary(max_size=50).map(lambda b: b"\x28\xb5\x2f\xfd" + b))
 def test_any_bytes_are_refused(data: bytes) -> None:
     """Bytes that are no segment are Corrupt, never another error."""
@@ -88,6 +91,7 @@ def test_any_bytes_are_refused(data: bytes) -> None:
         segment.decode(NAME, data)
 
 
+@pytest.mark.fault("S5")
 @pytest.mark.parametrize("compression", packed.COMPRESSIONS)
 def test_a_cut_or_a_longer_object_is_found(compression: str) -> None:
     """An object that lost its end, or got more bytes, is Corrupt."""
@@ -102,6 +106,7 @@ def lines_of(case: str) -> list[bytes]:
     return (GOLDEN / f"{case}-v1.jsonl").read_bytes().splitlines()
 
 
+@pytest.mark.fault("P9")
 @pytest.mark.parametrize(
     "edit",
     [
@@ -130,6 +135,7 @@ def test_another_name_is_refused() -> None:
         segment.decode(segment.KIND.name(STREAM, SHARD, 2), segment.encode(CASES["typical"], GENESIS))
 
 
+@pytest.mark.fault("T5")
 def test_a_bomb_is_refused_before_it_expands() -> None:
     """A small object that expands to too much is refused, in either compression, also if it hides its size."""
     zeros = bytes(packed.EXPANDED_BYTES_MAX + 1)

@@ -46,6 +46,7 @@ def test_a_change_carries_everything_the_stream_said() -> None:
     assert (change.time_ms, change.by_ttl, change.event_id) == (1763800000000, False, "e1")
 
 
+@pytest.mark.fault("T1", "T2")
 def test_images_are_the_exact_bytes() -> None:
     """Spelling of numbers, order of sets, spaces, escapes and base64 of an image are not touched."""
     image = b'{ "pk":{"S":"\\u00e9/\\/"}, "n":{"N":"1.500"}, "s":{"SS":["b","a"]}, "b":{"B":"AAEC"} }'
@@ -70,6 +71,7 @@ def test_an_image_that_cannot_be_is_none(name: str, absent: str, before: int, af
         assert (change.before is not None, change.after is not None) == (bool(before), bool(after))
 
 
+@pytest.mark.fault("D9")
 @pytest.mark.parametrize(("name", "absent"), [("INSERT", "NewImage"), ("MODIFY", "OldImage"), ("REMOVE", "OldImage")])
 def test_a_missing_image_is_a_wrong_view_type(name: str, absent: str) -> None:
     """A KEYS_ONLY or one-image stream is refused, naming the fix, once a change lacks what its kind must have."""
@@ -77,6 +79,7 @@ def test_a_missing_image_is_a_wrong_view_type(name: str, absent: str) -> None:
         SHARD.page(_body(_record(name, **{absent: ...})))
 
 
+@pytest.mark.fault("D9")
 @pytest.mark.parametrize(
     "identity",
     [
@@ -103,6 +106,7 @@ def test_an_empty_page_and_the_last_page() -> None:
     assert (len(last.changes), last.next) == (1, None)
 
 
+@pytest.mark.fault("T4")
 @pytest.mark.parametrize(
     "body",
     [

@@ -37,6 +37,7 @@ def test_the_same_stream_is_followed_on() -> None:
     start(store, "one")
 
 
+@pytest.mark.fault("D6", "D7")
 def test_another_stream_is_a_gap_until_it_is_accepted() -> None:
     """Every start is refused until one accepts the gap; after that one the new stream is the one to follow."""
     store = FakeStateStore()
