@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import click
 
+from pipeline.cli.archive import archive
 from pipeline.cli.audit import audit
 from pipeline.cli.capture import capture
 from pipeline.cli.check import check
@@ -27,7 +28,21 @@ def fanout() -> None:
     """Every change of a DynamoDB table, in order, to a replica, an archive, an audit log and any sink of yours."""
 
 
-for command in (run, capture, worker, check, setup, replicate, status, health, audit, demo, version, reference):
+for command in (
+    run,
+    capture,
+    worker,
+    check,
+    setup,
+    replicate,
+    status,
+    health,
+    archive,
+    audit,
+    demo,
+    version,
+    reference,
+):
     fanout.add_command(command)
 
 

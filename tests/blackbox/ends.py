@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.history.fold import segments
+from pipeline.history.archive import segments
 from pipeline.model.change import Change
 from pipeline.model.progress import Checkpoint
 from pipeline.testing.fakes import FakeObjectStore

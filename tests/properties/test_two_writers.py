@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.history.fold import fold, segments
+from pipeline.history.archive import segments
+from pipeline.history.fold import fold
 from pipeline.testing.changes import SHARD, batches, history
 from pipeline.testing.clock import turn
 from pipeline.testing.fakes import FakeObjectStore

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from pipeline.history.fold import fold, segments
+from pipeline.history.archive import segments
+from pipeline.history.fold import fold
 from pipeline.model.change import Batch, Change
 from pipeline.model.progress import Checkpoint
 from pipeline.ports import ItemWrite, StateRow

@@ -12,7 +12,8 @@ from pipeline.aws.objects import S3ObjectStore
 from pipeline.aws.session import READ
 from pipeline.coordination.checkpoints import read_many
 from pipeline.delivery.reader import ShardReader
-from pipeline.history.fold import fold, segments
+from pipeline.history.archive import segments
+from pipeline.history.fold import fold
 from pipeline.model.errors import PipelineError
 from pipeline.model.progress import Checkpoint
 from pipeline.ports import ObjectStore
