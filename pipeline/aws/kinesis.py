@@ -96,7 +96,13 @@ class KinesisLog:
         spread = described["SequenceNumberRange"]
         self._text.learn(spread["StartingSequenceNumber"])
         parents = (described.get("ParentShardId"), described.get("AdjacentParentShardId"))
-        return Shard(described["ShardId"], tuple(p for p in parents if p), bool(spread.get("EndingSequenceNumber")))
+        hash_keys = described["HashKeyRange"]
+        return Shard(
+            described["ShardId"],
+            tuple(p for p in parents if p),
+            bool(spread.get("EndingSequenceNumber")),
+            (int(hash_keys["StartingHashKey"]), int(hash_keys["EndingHashKey"])),
+        )
 
     def _resource(self, shard: str = "") -> str:
         return f"stream {self._name}" + (f", shard {shard}" if shard else "")

@@ -12,6 +12,7 @@ from pipeline.cli.demo import demo
 from pipeline.cli.failures import DONE, INTERRUPTED, tell
 from pipeline.cli.health import health
 from pipeline.cli.invocation import Invocation, shared_options
+from pipeline.cli.quarantine import quarantine
 from pipeline.cli.reference import reference
 from pipeline.cli.replicate import replicate
 from pipeline.cli.run import run
@@ -39,6 +40,7 @@ for command in (
     health,
     archive,
     audit,
+    quarantine,
     demo,
     version,
     reference,

@@ -1,13 +1,13 @@
 """One topology's place in one shard: what it has taken, what is settled, what is saved."""
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from pipeline.delivery.reader import Page
 from pipeline.delivery.ring import Ring
-from pipeline.model.change import SPAN_MAX, Batch, Change
-from pipeline.model.progress import Checkpoint, Seen
+from pipeline.model.change import SPAN_MAX, Batch, Change, Parked
+from pipeline.model.progress import Checkpoint, ParkedKey, Seen
 from pipeline.model.state import Report
 from pipeline.wire.record import RECORD_CHANGES_MAX, Record
 
@@ -39,6 +39,17 @@ class _Inflight:
     """Creation time of the first change it covers."""
 
 
+@dataclass(slots=True)
+class Redriven:
+    """A batch from quarantine on its way: nothing else of the shard is written meanwhile."""
+
+    batch: Batch
+    taken: bool = False
+    settled: bool = False
+    refused: str = ""
+    """Why the sink refused it again."""
+
+
 class Cursor:
     """Turns pages into batches, and settled batches into a checkpoint.
 
@@ -60,6 +71,9 @@ class Cursor:
         self.report = report
         self.index: int | None = None
         """Number of the ring's page to take next; None while the cursor reads by itself."""
+        self.held = False
+        """True while changes are put through from quarantine: no batch of the shard is taken."""
+        self.redriven: Redriven | None = None
 
     def begin(self, checkpoint: Checkpoint) -> None:
         """Start from a stored checkpoint."""
@@ -72,7 +86,24 @@ class Cursor:
         self._delivered = checkpoint.delivered
         self._closed = checkpoint.ended
         self._time_ms = checkpoint.time_ms
+        self.parked: dict[str, ParkedKey] = dict(checkpoint.parked)
+        """Keys in quarantine: those of the last checkpoint, and those of the batch that is being written."""
         self.settled = checkpoint
+
+    @property
+    def stream(self) -> str:
+        """Return the name of the Kinesis stream."""
+        return self._stream
+
+    @property
+    def shard(self) -> str:
+        """Return the Kinesis shard."""
+        return self._shard
+
+    @property
+    def appetite(self) -> Appetite:
+        """Return how the topology likes its batches."""
+        return self._appetite
 
     @property
     def hungry(self) -> bool:
@@ -82,7 +113,7 @@ class Cursor:
     @property
     def busy(self) -> bool:
         """Return True while a batch is taken and not settled."""
-        return bool(self._inflight)
+        return bool(self._inflight) or (self.redriven is not None and not self.redriven.settled)
 
     def lag_seconds(self, now_ms: int) -> float:
         """Return the age of the oldest change that is read and not settled; 0 when there is none."""
@@ -130,6 +161,8 @@ class Cursor:
 
     def take(self, now: float) -> Batch | None:
         """Return the next batch when there is one and it is time for it."""
+        if self.held:
+            return self._take_redriven()
         while self._pending and len(self._inflight) < INFLIGHT_BATCHES_MAX:
             waited = now - self._pending_since >= self._appetite.linger_seconds
             if not (waited or self._closed or self._full()):
@@ -141,13 +174,50 @@ class Cursor:
         return None
 
     def settle(self, batch: Batch) -> None:
-        """Note that a batch is durable. Batches settle in the order they were taken."""
+        """Note that a batch is durable, or parked. Batches settle in the order they were taken."""
+        if batch.asked_by:
+            if self.redriven is not None:
+                self.redriven.settled = True
+            return
         head = self._inflight.popleft()
         assert head.last == batch.last, "batches settle in order"
-        self.settled = head.after
+        self.settled = replace(head.after, parked=dict(self.parked))
         self.report.changes += head.count
         self.report.last_change_ms = head.after.time_ms
         self._end_if_done()
+
+    def park(self, digest: str, key: ParkedKey) -> None:
+        """Put a key into quarantine, with none of its changes yet: the checkpoint stays where it is, and names it."""
+        self.parked[digest] = key
+        self.settled = replace(self.settled, parked={**self.settled.parked, digest: key})
+
+    def count_parked(self, parked: Iterable[Parked]) -> None:
+        """Count the changes that a batch left in quarantine; it is settled next."""
+        for each in parked:
+            key = self.parked[each.digest]
+            self.parked[each.digest] = replace(key, count=key.count + 1, last=(each.epoch, each.sequence))
+
+    def release(self, digest: str) -> None:
+        """Let a key out of quarantine: its changes are at the destination, and nothing is on its way."""
+        assert self.held
+        assert not self._inflight
+        del self.parked[digest]
+        self.settled = replace(self.settled, parked=dict(self.parked))
+
+    def hold(self) -> None:
+        """Take no more batches of the shard."""
+        self.held = True
+
+    def go_on(self) -> None:
+        """Take batches again."""
+        self.held, self.redriven = False, None
+        self._end_if_done()
+
+    def _take_redriven(self) -> Batch | None:
+        if self.redriven is None or self.redriven.taken:
+            return None
+        self.redriven.taken = True
+        return self.redriven.batch
 
     def _full(self) -> bool:
         return (
@@ -206,9 +276,9 @@ class Cursor:
         if self._inflight:
             self._inflight[-1].after = after
         else:
-            self.settled = after
+            self.settled = replace(after, parked=dict(self.parked))
             self._end_if_done()
 
     def _end_if_done(self) -> None:
-        if self._closed and not self._pending and not self._inflight:
+        if self._closed and not self._pending and not self._inflight and not self.held:
             self.settled = replace(self.settled, ended=True)

@@ -5,14 +5,15 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from pipeline.coordination.checkpoints import CheckpointSlot, read_many
+from pipeline.coordination.checkpoints import read_many
 from pipeline.coordination.persist import HALT_SECONDS, persist, rest
 from pipeline.delivery.cursor import Cursor
+from pipeline.delivery.follower import Follower
 from pipeline.delivery.reader import Page, ShardReader
 from pipeline.delivery.ring import Ring
 from pipeline.model.change import Batch
 from pipeline.model.errors import Gap, LeaseLost, PipelineError, RetryLater
-from pipeline.model.progress import Checkpoint, Seen
+from pipeline.model.progress import Checkpoint, Seen, here
 from pipeline.model.shard import Shard
 from pipeline.model.state import Flow, Report
 from pipeline.ports import Chance, Clock, Log, ObjectStore, StateStore
@@ -26,21 +27,6 @@ ADRIFT_SECONDS = 0.5
 """How soon a cursor that is off the ring is noticed: looking oftener costs every shard and topology CPU for nothing."""
 
 logger = logging.getLogger(__name__)
-
-
-class Follower:
-    """A cursor and the slot of its checkpoint: one topology on this shard."""
-
-    def __init__(self, cursor: Cursor, slot: CheckpointSlot) -> None:
-        self.cursor = cursor
-        self.slot = slot
-        self.started = False
-        self.saving = asyncio.Lock()
-
-    @property
-    def reading(self) -> bool:
-        """Return True when there is more of the shard to take."""
-        return self.started and not self.cursor.closed
 
 
 class ShardDelivery:
@@ -103,15 +89,12 @@ class ShardDelivery:
 
     async def save(self, topology: str) -> None:
         """Store the topology's settled progress if there is any. Raises LeaseLost or RetryLater."""
-        follower = self.followers[topology]
-        async with follower.saving:
-            settled = follower.cursor.settled
-            if follower.started and settled != follower.slot.saved:
-                await follower.slot.save(settled)
+        await self.followers[topology].save()
 
     async def run(self) -> None:
         """Work until every topology has ended here, or the lease is lost."""
         tasks = [asyncio.ensure_future(self._follow(name)) for name in self.followers]
+        tasks += [asyncio.ensure_future(each.redrive.run()) for each in self.followers.values() if each.redrive]
         tasks += [asyncio.ensure_future(self._read()), asyncio.ensure_future(self._save())]
         try:
             await asyncio.gather(*tasks)
@@ -199,35 +182,37 @@ class ShardDelivery:
             await self._clock.sleep(ADRIFT_SECONDS)
 
     async def _start(self, name: str, follower: Follower) -> None:
-        seen = await self._parents_seen(name)
-        if seen is None:
+        inherited = await self._inherited(name)
+        if inherited is None:
             await self._clock.sleep(PARENT_SECONDS)
             return
-        follower.cursor.begin(await follower.slot.claim(Checkpoint(seen=seen)))
+        follower.cursor.begin(await follower.slot.claim(inherited))
         follower.cursor.report.flowing()
         follower.started = True
 
-    async def _parents_seen(self, name: str) -> Mapping[tuple[str, int], tuple[int, int]] | None:
-        """Return what the parents had seen once all of them have ended for this topology; None while one has not.
+    async def _inherited(self, name: str) -> Checkpoint | None:
+        """Return what to begin with once the parents have all ended for this topology; None while one has not.
 
-        Raises Gap when a parent is gone that this topology had begun and not finished.
+        That is what they had seen, and the keys in quarantine whose lanes go on here. Raises Gap when a parent is gone
+        that this topology had begun and not finished.
         """
         if not self.shard.parents:
-            return {}
+            return Checkpoint()
         keys = {parent: self._parent_key(parent, name) for parent in self.shard.parents}
         stored = await read_many(self._store, list(keys.values()))
         listed = {shard.id for shard in await self._log.shards()}
-        seen = Seen()
+        seen, parked = Seen(), {}
         for parent, key in keys.items():
             checkpoint = stored.get(key)
             if checkpoint is not None and checkpoint.ended:
                 seen.merge(checkpoint.seen)
+                parked.update(here(checkpoint.parked, self.shard))
             elif parent in listed:
                 return None
             elif checkpoint is not None:
                 msg = f"shard {parent} is gone before topology {name} had read it to its end"
                 raise Gap(msg, hint=f"changes were lost to {name}; copy the table again, then remove {key}")
-        return seen.state()
+        return Checkpoint(seen=seen.state(), parked=parked)
 
     async def _catch_up(self, cursor: Cursor) -> None:
         """Read for one cursor until its place is on the ring again."""

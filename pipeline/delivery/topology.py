@@ -6,9 +6,10 @@ from collections.abc import Collection
 
 from pipeline.coordination.persist import HALT_SECONDS, rest
 from pipeline.delivery.cursor import Appetite
+from pipeline.delivery.parking import Parking
 from pipeline.model.backoff import EFFECTS
 from pipeline.model.change import Batch
-from pipeline.model.errors import PipelineError, RetryLater, kind_and_place
+from pipeline.model.errors import PipelineError, Rejected, RetryLater, kind_and_place
 from pipeline.model.state import Flow, Report
 from pipeline.plugin import Sink
 from pipeline.ports import Chance, Clock
@@ -36,13 +37,16 @@ class TopologyRunner:
         """Return the source tables this topology gets."""
         return self.appetite.tables
 
-    async def deliver(self, batch: Batch, report: Report) -> None:
-        """Return when the batch is durable at the sink, however long that takes; `report` shows why it takes long."""
+    async def deliver(self, batch: Batch, report: Report, parking: Parking | None = None) -> None:
+        """Return when the batch is durable at the sink, however long that takes; `report` shows why it takes long.
+
+        With `parking` it may also be in quarantine, all of it or some.
+        """
         attempt = 0
         while True:
             try:
                 await self._open()
-                await self._sink.write(batch)
+                await self._write(batch, parking)
             except RetryLater as error:
                 attempt += 1
                 self._say(report, Flow.RETRYING, batch, error, attempt)
@@ -61,6 +65,16 @@ class TopologyRunner:
                 report.flowing()
                 report.moved_at = self._clock.monotonic()
                 return
+
+    async def _write(self, batch: Batch, parking: Parking | None) -> None:
+        if parking is not None:
+            await parking.through(batch, self._sink.write)
+            return
+        try:
+            await self._sink.write(batch)
+        except Rejected as error:
+            hint = error.hint or "with a section [quarantine] these and their keys' later changes wait; the rest flows"
+            raise Rejected(error.positions, hint=hint) from error
 
     async def close(self) -> None:
         """Close the sink if it was opened; what it raises is logged, since nothing depends on it any more."""

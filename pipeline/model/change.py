@@ -1,7 +1,7 @@
 """A change, and a batch of changes: the nouns everything else is about."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -47,6 +47,22 @@ class Change(NamedTuple):
     """The stream's SizeBytes, for reference only."""
 
 
+class Parked(NamedTuple):
+    """A change that waits in quarantine instead of being written: what a log of positions keeps in its place."""
+
+    position: int
+    table: str
+    epoch: str
+    shard: str
+    sequence: int
+    keys: bytes
+    """Primary key as in Change."""
+    digest: str
+    """The key's digest: what names it in states, objects, logs and metrics."""
+    why: str
+    """A value of `pipeline.model.progress.Why`."""
+
+
 SPAN_MAX = 10_000
 """The most positions one batch covers, so that a log of immutable objects knows how far back an object may reach."""
 
@@ -57,7 +73,11 @@ class Batch:
 
     Positions count the changes of the shard from 1, without a hole, and never change for this topology: a batch that is
     delivered again carries the same numbers, though its borders may lie elsewhere. `first`..`last` is the range the
-    batch covers; changes a topology did not ask for are inside the range but not in `changes`.
+    batch covers; changes a topology did not ask for are inside the range but not in `changes`, and neither are those in
+    `parked`. A sink that keeps every change keeps a placeholder for those; any other may overlook them.
+
+    Changes put through from quarantine come under a shard name of their own, with positions of their own from 1, and
+    `asked_by` says who asked for it.
     """
 
     stream: str
@@ -66,6 +86,8 @@ class Batch:
     last: int
     changes: tuple[Change, ...]
     positions: Sequence[int]
+    parked: tuple[Parked, ...] = ()
+    asked_by: str = ""
 
     def __post_init__(self) -> None:
         assert 1 <= self.first <= self.last, (self.first, self.last)
@@ -90,10 +112,27 @@ class Batch:
         if position >= self.last:
             return None
         skip = sum(1 for p in self.positions if p <= position)
-        return Batch(self.stream, self.shard, position + 1, self.last, self.changes[skip:], self.positions[skip:])
+        parked = tuple(each for each in self.parked if each.position > position)
+        return replace(
+            self, first=position + 1, changes=self.changes[skip:], positions=self.positions[skip:], parked=parked
+        )
 
     def upto(self, position: int) -> "Batch":
         """Return the part of the range up to and including `position`, which must lie inside it."""
         assert self.first <= position <= self.last
         keep = sum(1 for p in self.positions if p <= position)
-        return Batch(self.stream, self.shard, self.first, position, self.changes[:keep], self.positions[:keep])
+        parked = tuple(each for each in self.parked if each.position <= position)
+        return replace(self, last=position, changes=self.changes[:keep], positions=self.positions[:keep], parked=parked)
+
+    def without(self, parked: Sequence[Parked]) -> "Batch":
+        """Return the same range with some of its changes parked."""
+        if not parked:
+            return self
+        gone = {each.position for each in parked}
+        kept = [each for each in self if each[0] not in gone]
+        return replace(
+            self,
+            changes=tuple(change for _, change in kept),
+            positions=[position for position, _ in kept],
+            parked=tuple(sorted((*self.parked, *parked))),
+        )

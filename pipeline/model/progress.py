@@ -2,6 +2,54 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pipeline.model.shard import Shard
+
+
+class Why(StrEnum):
+    """For which reason a change is parked."""
+
+    REFUSED = "refused"
+    """The sink named it as one that can never be written."""
+    DEFECT = "defect"
+    """The sink failed on it again and again, and on nothing beside it."""
+    FATAL = "fatal"
+    """The process ended again and again while it was written."""
+    LATER = "later"
+    """It follows a parked change of its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedKey:
+    """A key whose changes wait in quarantine, as one topology's checkpoint on one shard knows it."""
+
+    epoch: str
+    sequence: int
+    """With `epoch`, the first parked change: this and all later changes of the key are parked."""
+    hash_key: int
+    """Explicit hash key of its lane: of two child shards, the one that holds it goes on with the key."""
+    time_ms: int
+    """Creation time of the first parked change."""
+    why: Why
+    count: int = 0
+    """Parked changes up to the checkpoint."""
+    last: tuple[str, int] = ("", -1)
+    """Epoch and sequence of the last of them."""
+
+    @property
+    def first(self) -> tuple[str, int]:
+        """Return the place of the first parked change in its key's history."""
+        return self.epoch, self.sequence
+
+
+PARKED_KEYS_MAX = 256
+"""How many keys a topology may have parked on a shard: they travel with every checkpoint."""
+
+
+def here(parked: Mapping[str, ParkedKey], shard: Shard) -> dict[str, ParkedKey]:
+    """Return the parked keys whose lanes a shard goes on with, of those of its parent."""
+    return {digest: key for digest, key in parked.items() if shard.holds(key.hash_key)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +68,8 @@ class Checkpoint:
     ended: bool = False
     time_ms: int = 0
     """Creation time of the last settled change; 0 before the first."""
+    parked: Mapping[str, ParkedKey] = field(default_factory=dict)
+    """Keys in quarantine, by digest."""
 
 
 SEEN_KEPT_MS = 48 * 3600 * 1000

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from pipeline.model.lane import HASH_SPACE
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -15,6 +17,12 @@ class Shard:
     id: str
     parents: tuple[str, ...] = ()
     closed: bool = False
+    hash_keys: tuple[int, int] = (0, HASH_SPACE - 1)
+    """Lowest and highest hash key of a Kinesis shard; a table stream's shard has no such range."""
+
+    def holds(self, hash_key: int) -> bool:
+        """Return True when records of this hash key come to this shard."""
+        return self.hash_keys[0] <= hash_key <= self.hash_keys[1]
 
 
 def ready(shard: Shard, known: Mapping[str, Shard], finished: Collection[str]) -> bool:

@@ -87,6 +87,21 @@ class State:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantine:
+    """Where changes wait that a destination refuses for good; without a place such a change stops its shard."""
+
+    bucket: Annotated[BucketOrNone, Meta(description="Bucket for the parked changes. Give this or `folder`.")] = ""
+    prefix: Annotated[ObjectPrefix, Meta(description="What the names of its objects start with.")] = ""
+    region: Annotated[RegionOrNone, Meta(description='Region of the bucket; "" means that of the stream.')] = ""
+    folder: Annotated[str, Meta(description="Local folder instead, where all workers run on one machine.")] = ""
+
+    @property
+    def wanted(self) -> bool:
+        """Return True when refused changes are parked."""
+        return bool(self.bucket or self.folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
     """How one process works."""
 
@@ -177,6 +192,7 @@ class Settings:
     source: Source
     stream: Stream
     state: State
+    quarantine: Quarantine = field(default_factory=Quarantine)
     worker: Worker = field(default_factory=Worker)
     aws: Aws = field(default_factory=Aws)
     log: Log = field(default_factory=Log)
@@ -187,6 +203,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "source": Source,
     "stream": Stream,
     "state": State,
+    "quarantine": Quarantine,
     "worker": Worker,
     "aws": Aws,
     "log": Log,

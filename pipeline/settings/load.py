@@ -13,6 +13,7 @@ from pipeline.settings.convert import FromEnvironment, build, missing
 from pipeline.settings.declaration import (
     SECTIONS,
     ConfiguredTopology,
+    Quarantine,
     Settings,
     Source,
     State,
@@ -86,6 +87,7 @@ def settle(sections: Mapping[str, Any], environ: Mapping[str, str], folder: Path
     source = _one_way_to_name_tables(built["source"])
     stream: Stream = replace(built["stream"], region=built["stream"].region or source.region)
     state: State = replace(built["state"], region=built["state"].region or stream.region)
+    quarantine: Quarantine = replace(built["quarantine"], region=built["quarantine"].region or stream.region)
     topologies = {
         topology.name: topology
         for topology in (
@@ -94,7 +96,8 @@ def settle(sections: Mapping[str, Any], environ: Mapping[str, str], folder: Path
             if section.startswith("topologies.")
         )
     }
-    settings = Settings(**{**built, "source": source, "stream": stream, "state": state, "topologies": topologies})
+    filled = {"source": source, "stream": stream, "state": state, "quarantine": quarantine, "topologies": topologies}
+    settings = Settings(**{**built, **filled})
     check_rules(settings)
     check_endpoints(environ, settings.aws.plain_http_hosts)
     return settings

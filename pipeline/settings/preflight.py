@@ -40,6 +40,8 @@ async def findings(settings: Settings, inspector: Inspector) -> list[Finding]:
     sources = await _look_at_sources(look, settings)
     await _look_at_stream(look, settings)
     await look.table("state.table", settings.state.region, settings.state.table, CREATE)
+    if settings.quarantine.bucket:
+        await look.bucket("quarantine.bucket", settings.quarantine.bucket)
     for field, place in destinations(settings):
         await _look_at_destination(look, settings, sources, field, place)
     if not settings.topologies:

@@ -18,6 +18,8 @@ def check_rules(settings: Settings) -> None:
         raise Misconfigured(
             "stream.lanes: is not a power of two", hint=f"give a power of two from 1 to {LANES_MAX}, such as 64"
         )
+    if settings.quarantine.bucket and settings.quarantine.folder:
+        raise Misconfigured("quarantine.folder: given together with quarantine.bucket", hint="remove one of the two")
     _check_names(settings)
     _check_no_loop(settings)
     _check_one_writer(settings)
@@ -88,9 +90,19 @@ def _check_one_writer(settings: Settings) -> None:
     if settings.stream.claim_bucket:
         prefix = settings.stream.claim_prefix.strip("/")
         writers.append(("stream.claim_bucket", Place(PlaceKind.BUCKET, "", settings.stream.claim_bucket, prefix)))
+    writers += _quarantine(settings)
     for field, place in destinations(settings):
         for other, taken in writers:
             if place.is_same(taken):
                 own = ", for example by another prefix" if place.kind is PlaceKind.BUCKET else ""
                 raise Misconfigured(f"{field}: the same {place.kind} as {other}", hint=f"give each its own{own}")
         writers.append((field, place))
+
+
+def _quarantine(settings: Settings) -> list[tuple[str, Place]]:
+    quarantine = settings.quarantine
+    if quarantine.bucket:
+        prefix = quarantine.prefix.strip("/")
+        return [("quarantine.bucket", Place(PlaceKind.BUCKET, "", quarantine.bucket, prefix))]
+    folder = quarantine.folder.rstrip("/")
+    return [("quarantine.folder", Place(PlaceKind.FOLDER, "", folder))] if folder else []

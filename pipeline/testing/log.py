@@ -76,7 +76,7 @@ class FakeLog:
     async def shards(self) -> tuple[Shard, ...]:
         """Return all shards still retained."""
         async with self.faults.around("shards"):
-            return tuple(Shard(s.id, s.parents, s.tape.closed) for s in self._shards.values())
+            return tuple(Shard(s.id, s.parents, s.tape.closed, (s.low, s.high - 1)) for s in self._shards.values())
 
     async def iterator(self, shard: str, after: int | None) -> str:
         """Return an iterator after a sequence, or at the oldest record."""

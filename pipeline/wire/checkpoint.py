@@ -1,22 +1,33 @@
-"""Checkpoints as fields of a state row, version 1."""
+"""Checkpoints as fields of a state row, versions 1 and 2; version 2 has keys in quarantine.
+
+A checkpoint without such keys is written as version 1, so that an older worker can go on from it; one that has them
+must not be read by a worker that would write their changes.
+"""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import msgspec
 import zstandard
 
 from pipeline.model.errors import Corrupt
-from pipeline.model.progress import Checkpoint
+from pipeline.model.progress import Checkpoint, ParkedKey, Why
 from pipeline.ports import FieldValue
 
-VERSION = 1
+VERSION = 2
+_WITHOUT_PARKED = 1
 SEEN_BYTES_MAX = 16 * 1024 * 1024
+PARKED_BYTES_MAX = 1024 * 1024
 _SHARD_END = "SHARD_END"
 _TRIM_HORIZON = "TRIM_HORIZON"
 
 _SeenTable = dict[str, dict[int, tuple[str, int]]]
-_decoder = msgspec.msgpack.Decoder(_SeenTable)
+_ParkedRow = tuple[str, str, str, int, Why, int, str, str]
+"""First epoch and sequence, hash key, creation time, why, count, last epoch and sequence; large numbers as text."""
+_seen = msgspec.msgpack.Decoder(_SeenTable)
+_parked = msgspec.msgpack.Decoder(dict[str, _ParkedRow])
 _compressor = zstandard.ZstdCompressor(level=3, write_content_size=True)
+T = TypeVar("T")
 
 
 def to_fields(checkpoint: Checkpoint) -> dict[str, FieldValue]:
@@ -25,8 +36,8 @@ def to_fields(checkpoint: Checkpoint) -> dict[str, FieldValue]:
     for (shard, lane), (sequence, arrival_ms) in sorted(checkpoint.seen.items()):
         seen.setdefault(shard, {})[lane] = (str(sequence), arrival_ms)
     sequence_text = _TRIM_HORIZON if checkpoint.sequence is None else str(checkpoint.sequence)
-    return {
-        "format": VERSION,
+    fields: dict[str, FieldValue] = {
+        "format": VERSION if checkpoint.parked else _WITHOUT_PARKED,
         "checkpoint": _SHARD_END if checkpoint.ended else sequence_text,
         "sequence": sequence_text,
         "position": checkpoint.position,
@@ -34,30 +45,53 @@ def to_fields(checkpoint: Checkpoint) -> dict[str, FieldValue]:
         "timeMs": checkpoint.time_ms,
         "seen": _compressor.compress(msgspec.msgpack.encode(seen)),
     }
+    if checkpoint.parked:
+        rows = {digest: _row(key) for digest, key in sorted(checkpoint.parked.items())}
+        fields["parked"] = _compressor.compress(msgspec.msgpack.encode(rows))
+    return fields
 
 
 def from_fields(fields: Mapping[str, FieldValue], where: str) -> Checkpoint:
     """Return the checkpoint of a row. Raises Corrupt, naming `where`, when it cannot be read by this version."""
-    if fields.get("format") != VERSION:
-        msg = f"the checkpoint {where} has format {fields.get('format')!r}, this version reads {VERSION}"
+    version = fields.get("format")
+    if version not in (_WITHOUT_PARKED, VERSION):
+        msg = f"the checkpoint {where} has format {version!r}, this version reads up to {VERSION}"
         raise Corrupt(msg, hint="it was written by another version: upgrade, or start from a clean state table")
-    sequence, seen = fields.get("sequence"), fields.get("seen")
+    sequence, seen, parked = fields.get("sequence"), fields.get("seen"), fields.get("parked", b"")
     position, delivered = fields.get("position"), fields.get("delivered")
     if not (
         isinstance(sequence, str)
         and isinstance(seen, bytes)
         and isinstance(position, int)
         and isinstance(delivered, int)
+        and isinstance(parked, bytes)
+        and (parked or version == _WITHOUT_PARKED)
     ):
         msg = f"the checkpoint {where} lacks a field"
         raise Corrupt(msg, hint="was the row edited by hand?")
     try:
-        table = _decoder.decode(zstandard.decompress(seen, max_output_size=SEEN_BYTES_MAX))
+        table = _unpacked(seen, _seen, SEEN_BYTES_MAX)
         number = None if sequence == _TRIM_HORIZON else int(sequence)
         flat = {(s, lane): (int(q), ms) for s, lanes in table.items() for lane, (q, ms) in lanes.items()}
+        rows = _unpacked(parked, _parked, PARKED_BYTES_MAX) if parked else {}
+        keys = {digest: _parked_key(row) for digest, row in rows.items()}
     except (zstandard.ZstdError, msgspec.DecodeError, ValueError) as error:
         msg = f"the checkpoint {where} cannot be decoded"
         raise Corrupt(msg, hint="was the row edited by hand?") from error
     time_ms = fields.get("timeMs", 0)
     assert isinstance(time_ms, int)
-    return Checkpoint(number, position, delivered, flat, fields.get("checkpoint") == _SHARD_END, time_ms)
+    return Checkpoint(number, position, delivered, flat, fields.get("checkpoint") == _SHARD_END, time_ms, keys)
+
+
+def _unpacked(data: bytes, decoder: msgspec.msgpack.Decoder[T], bytes_max: int) -> T:
+    return decoder.decode(zstandard.decompress(data, max_output_size=bytes_max))
+
+
+def _row(key: ParkedKey) -> _ParkedRow:
+    epoch, sequence = key.last
+    return (key.epoch, str(key.sequence), str(key.hash_key), key.time_ms, key.why, key.count, epoch, str(sequence))
+
+
+def _parked_key(row: _ParkedRow) -> ParkedKey:
+    epoch, sequence, hash_key, time_ms, why, count, last_epoch, last = row
+    return ParkedKey(epoch, int(sequence), int(hash_key), time_ms, why, count, (last_epoch, int(last)))

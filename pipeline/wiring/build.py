@@ -4,8 +4,10 @@ import os
 import secrets
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.aws.clock import SystemChance, SystemClock
+from pipeline.aws.folder import FolderObjectStore
 from pipeline.aws.kinesis import KinesisLog
 from pipeline.aws.objects import S3ObjectStore
 from pipeline.aws.session import READ, STATE, WRITE, Aws
@@ -15,7 +17,9 @@ from pipeline.aws.tables import TableDescription
 from pipeline.capture.packing import Packing, WireForm
 from pipeline.capture.table import TableCapture
 from pipeline.delivery.cursor import Appetite
+from pipeline.delivery.parking import Quarantine
 from pipeline.delivery.topology import TopologyRunner
+from pipeline.ports import ObjectStore
 from pipeline.settings import ConfiguredTopology, Settings
 from pipeline.wiring import core
 from pipeline.wiring.context import SinkContext
@@ -70,6 +74,19 @@ def stream_of(parts: Parts, table: TableDescription) -> DynamoDBTableStream:
 def topologies_of(parts: Parts, pipeline: str) -> dict[str, TopologyRunner]:
     """Return a runner for each configured topology. Raises Misconfigured when a plugin refuses its settings."""
     return {name: _runner(parts, pipeline, configured) for name, configured in parts.settings.topologies.items()}
+
+
+def quarantine_of(parts: Parts, pipeline: str) -> Quarantine | None:
+    """Return where refused changes wait, None when the configuration names no place."""
+    settings, lanes = parts.settings.quarantine, parts.settings.stream.lanes
+    if not settings.wanted:
+        return None
+    objects: ObjectStore
+    if settings.folder:
+        objects = FolderObjectStore(Path(settings.folder), parts.aws.threads(WRITE))
+    else:
+        objects = S3ObjectStore(parts.aws, settings.region, settings.bucket, settings.prefix)
+    return Quarantine(objects, pipeline, lanes)
 
 
 def _runner(parts: Parts, pipeline: str, configured: ConfiguredTopology) -> TopologyRunner:

@@ -11,11 +11,15 @@ from pipeline.coordination.checkpoints import CheckpointSlot
 from pipeline.coordination.crew import Crew
 from pipeline.coordination.leases import Leases, lease_key
 from pipeline.delivery.cursor import Cursor
-from pipeline.delivery.shard import Follower, ShardDelivery
+from pipeline.delivery.follower import Follower
+from pipeline.delivery.parking import Parking, Quarantine
+from pipeline.delivery.redrive import Redrive
+from pipeline.delivery.shard import ShardDelivery
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
 from pipeline.model.state import Report
 from pipeline.ports import Chance, Clock, Log, ObjectStore, StateStore, TableStream
+from pipeline.wire.redrive import request_key
 
 CAPTURE = "capture"
 """What stands for a topology's name in the key of a capture's checkpoint."""
@@ -51,7 +55,9 @@ def capture_of(around: Surroundings, stream: TableStream, packing: Packing) -> T
     return TableCapture(stream, around.store, leases, crew, around.clock)
 
 
-def delivery_of(around: Surroundings, topologies: Mapping[str, TopologyRunner]) -> StreamDelivery:
+def delivery_of(
+    around: Surroundings, topologies: Mapping[str, TopologyRunner], quarantine: Quarantine | None = None
+) -> StreamDelivery:
     """Return the delivery of the Kinesis stream to the topologies."""
     group = around.log.name
     leases = _leases(around, group)
@@ -64,7 +70,7 @@ def delivery_of(around: Surroundings, topologies: Mapping[str, TopologyRunner]) 
             around.clock,
             around.chance,
             delivery.known[shard],
-            {name: _follower(around, group, shard, runner) for name, runner in topologies.items()},
+            {name: _follower(around, group, shard, runner, quarantine) for name, runner in topologies.items()},
             partial(checkpoint_key, group),
             ring_bytes_max=around.ring_bytes_max,
             checkpoint_seconds=around.checkpoint_seconds,
@@ -88,9 +94,19 @@ def checkpoint_key(group: str, shard: str, name: str) -> str:
     return f"{lease_key(group, shard)}@{name}"
 
 
-def _follower(around: Surroundings, group: str, shard: str, runner: TopologyRunner) -> Follower:
+def _follower(
+    around: Surroundings, group: str, shard: str, runner: TopologyRunner, quarantine: Quarantine | None
+) -> Follower:
     cursor = Cursor(around.log.name, shard, runner.appetite, Report(moved_at=around.clock.monotonic()))
-    return Follower(cursor, _slot(around, group, shard, runner.name))
+    slot = _slot(around, group, shard, runner.name)
+    follower = Follower(cursor, slot)
+    if quarantine is not None:
+        key = request_key(group, shard, runner.name)
+        follower.parking = Parking(quarantine, runner.name, cursor, slot, follower.save)
+        follower.redrive = Redrive(
+            quarantine, runner.name, cursor, follower.save, key, around.store, around.clock, around.chance
+        )
+    return follower
 
 
 def _leases(around: Surroundings, group: str) -> Leases:

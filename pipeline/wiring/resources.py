@@ -72,7 +72,20 @@ async def begin(parts: Parts) -> str:
     if begun != stream.lanes:
         msg = f"stream.lanes is {stream.lanes}, but {stream.name} was begun with {begun!r}"
         raise Misconfigured(msg, hint="set it back; to change it, drain the stream and begin a new one")
-    return f"{stream.name}/{row.fields['pipeline']!s}"
+    return _own_name(row, stream.name)
+
+
+async def pipeline_name(store: StateStore, stream: str) -> str:
+    """Return the own name of a pipeline that was begun. Raises Misconfigured when none was."""
+    row = (await store.read([pipeline_key(stream)])).get(pipeline_key(stream))
+    if row is None:
+        msg = f"no pipeline was ever begun on the stream {stream} with this state table"
+        raise Misconfigured(msg, hint="are stream.name and state.table those of the workers?")
+    return _own_name(row, stream)
+
+
+def _own_name(row: StateRow, stream: str) -> str:
+    return f"{stream}/{row.fields['pipeline']!s}"
 
 
 async def follow_on(store: StateStore, stream: str, tables: Sequence[TableDescription], *, accept_gap: bool) -> None:

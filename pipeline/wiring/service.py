@@ -13,7 +13,7 @@ from pipeline.settings import Settings
 from pipeline.settings.environment import WEB_TOKEN
 from pipeline.telemetry.metrics import PipelineCollector
 from pipeline.telemetry.reports import health_of, status_of
-from pipeline.wiring.build import Parts, capture_of, parts_of, topologies_of
+from pipeline.wiring.build import Parts, capture_of, parts_of, quarantine_of, topologies_of
 from pipeline.wiring.core import delivery_of
 from pipeline.wiring.resources import begin, check_stream, follow_on, source_tables
 from pipeline.worker.app import Work
@@ -66,7 +66,7 @@ async def _prepare(parts: Parts, *, capture: bool, worker: bool, accept_gap: boo
     pipeline = await begin(parts)  # the first write: nothing above was wrong
     await follow_on(parts.around.store, parts.around.log.name, tables, accept_gap=accept_gap)
     topologies = topologies_of(parts, pipeline) if worker else {}
-    delivery = delivery_of(parts.around, topologies) if worker else None
+    delivery = delivery_of(parts.around, topologies, quarantine_of(parts, pipeline)) if worker else None
 
     def status() -> Mapping[str, Any]:
         return status_of(parts.around.owner, captures, delivery)

@@ -117,6 +117,8 @@ async def _buckets(settings: Settings, aws: Aws) -> AsyncIterator[Step]:
     wanted = {place.name: place.region for _, place in destinations(settings) if place.kind is PlaceKind.BUCKET}
     if settings.stream.claim_bucket:
         wanted.setdefault(settings.stream.claim_bucket, settings.stream.region)
+    if settings.quarantine.bucket:
+        wanted.setdefault(settings.quarantine.bucket, settings.quarantine.region)
     for name, region in wanted.items():
         home = region or settings.stream.region
         if not await bucket_exists(aws, home, name):

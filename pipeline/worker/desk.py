@@ -51,8 +51,8 @@ class Desk:
         try:
             if before is not None:
                 await before
-            report = parcel.delivery.followers[parcel.topology].cursor.report
-            await self._runner.deliver(parcel.batch, report)
+            follower = parcel.delivery.followers[parcel.topology]
+            await self._runner.deliver(parcel.batch, follower.cursor.report, follower.parking)
             await acknowledge(event)
         except Exception as error:  # noqa: BLE001  # every task's death is seen
             defect = PipelineError(f"the worker failed: {kind_and_place(error)}", hint="please report it")

@@ -215,7 +215,8 @@ async def _pump(delivery: ShardDelivery, name: str, runner: TopologyRunner, cloc
     async def write() -> None:
         while True:
             batch = await waiting.get()
-            await runner.deliver(batch, delivery.followers[name].cursor.report)
+            follower = delivery.followers[name]
+            await runner.deliver(batch, follower.cursor.report, follower.parking)
             delivery.settle(name, batch)
 
     await asyncio.gather(take(), write())

@@ -13,9 +13,9 @@ DELIVERY = (
     Mutant(
         "sink-not-awaited",
         "the sink's write is started and not awaited",
-        "pipeline.delivery.topology:TopologyRunner.deliver",
-        "await self._sink.write(batch)",
-        "asyncio.ensure_future(self._sink.write(batch)).add_done_callback(lambda task: task.exception())",
+        "pipeline.delivery.topology:TopologyRunner._write",
+        "try:\n        await self._sink.write(batch)",
+        "try:\n        asyncio.ensure_future(self._sink.write(batch)).add_done_callback(lambda task: task.exception())",
     ),
     Mutant(
         "halted-batch-skipped",
@@ -90,7 +90,7 @@ DELIVERY = (
     Mutant(
         "delivery-child-before-parent",
         "a topology starts a child shard before it has ended the parent",
-        "pipeline.delivery.shard:ShardDelivery._parents_seen",
+        "pipeline.delivery.shard:ShardDelivery._inherited",
         "            return None",
         "            pass",
     ),
@@ -137,7 +137,7 @@ REPEATS = (
     Mutant(
         "dedupe-forgets-at-a-reshard",
         "a child shard does not know what its parents had seen",
-        "pipeline.delivery.shard:ShardDelivery._parents_seen",
+        "pipeline.delivery.shard:ShardDelivery._inherited",
         "seen.merge(checkpoint.seen)",
         "pass",
     ),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pipeline.capture.packing import Packing, WireForm
 from pipeline.capture.table import TableCapture
 from pipeline.delivery.cursor import Appetite
+from pipeline.delivery.parking import Quarantine
 from pipeline.delivery.shard import ShardDelivery
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
@@ -112,7 +113,8 @@ class Host:
             if batch is None:
                 await runner._clock.sleep(PUMP_SECONDS)
                 continue
-            await runner.deliver(batch, delivery.followers[name].cursor.report)
+            follower = delivery.followers[name]
+            await runner.deliver(batch, follower.cursor.report, follower.parking)
             delivery.settle(name, batch)
 
 
@@ -130,7 +132,13 @@ class World:
         self.hosts: list[Host] = []
         self.packing = Packing(form, 8, 1024 * 1024 - 4096, "us-east-1")
         self.ring_bytes_max = 1024 * 1024
+        self.parked = FakeObjectStore()
+        self.quarantine: Quarantine | None = None
         self._count = 0
+
+    def with_quarantine(self) -> None:
+        """Have refused changes parked by the workers that start from now on."""
+        self.quarantine = Quarantine(self.parked, "changes/0123", self.packing.lanes)
 
     def capture(self) -> Host:
         """Start a host that captures all tables."""
@@ -143,7 +151,7 @@ class World:
         tables = frozenset(table.name for table in self.tables)
         wants = Appetite(int(appetite.get("changes", 50)), 1024 * 1024, appetite.get("linger", 0.0), tables)
         runners = {name: TopologyRunner(name, sink, wants, self.clock, self.chance) for name, sink in sinks.items()}
-        return self._host([], delivery_of(around, runners), runners)
+        return self._host([], delivery_of(around, runners, self.quarantine), runners)
 
     def ledger(self, name: str) -> Ledger:
         """Return a destination by name."""

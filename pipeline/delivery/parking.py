@@ -1,0 +1,177 @@
+"""Quarantine by key: what a sink refuses for good waits, with the later changes of its key, and the rest flows on.
+
+The order is what makes it safe: first the checkpoint names the key, where it stands; then the changes are stored; then
+the batch is offered without them; only then does the checkpoint pass them. A redelivery after a crash parks the same.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from pipeline.coordination.checkpoints import CheckpointSlot
+from pipeline.delivery.cursor import Cursor
+from pipeline.model.change import Batch, Change, Parked
+from pipeline.model.errors import PipelineError, Rejected
+from pipeline.model.lane import explicit_hash_key, lane_of
+from pipeline.model.progress import PARKED_KEYS_MAX, ParkedKey, Why
+from pipeline.ports import ObjectStore
+from pipeline.wire import parked as form
+from pipeline.wire.json import hash_key_of
+
+PARKED_IN_A_ROW_MAX = 5
+"""Changes of different keys refused one after the other, and none written in between: then it is not them."""
+PUTS_MAX = 16
+"""Parked changes that are stored at a time."""
+
+logger = logging.getLogger(__name__)
+
+Write = Callable[[Batch], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """Where a pipeline parks changes."""
+
+    objects: ObjectStore
+    pipeline: str
+    """The pipeline's own name: digests cannot be guessed without it, and two pipelines may share a place."""
+    lanes: int
+
+    def digest(self, change: Change) -> str:
+        """Return what stands for a change's key."""
+        return form.digest_of(self.pipeline, change.table, change.keys)
+
+    def folder(self, topology: str, digest: str) -> str:
+        """Return what the names of a key's objects start with."""
+        return form.folder_of(topology, self.pipeline, digest)
+
+    def name(self, topology: str, digest: str, change: Change) -> str:
+        """Return the name of a change's object."""
+        return f"{self.folder(topology, digest)}{form.place_of(change.epoch, change.sequence)}{form.SUFFIX}"
+
+    def hash_key(self, change: Change) -> int:
+        """Return the explicit hash key of the change's lane."""
+        lane = lane_of(change.table, hash_key_of(change.keys), self.lanes)
+        return explicit_hash_key(lane, self.lanes)
+
+
+class Parking:
+    """The quarantine of one topology on one shard, around every write of it."""
+
+    def __init__(
+        self,
+        quarantine: Quarantine,
+        topology: str,
+        cursor: Cursor,
+        slot: CheckpointSlot,
+        save: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._quarantine = quarantine
+        self._topology = topology
+        self._cursor = cursor
+        self._slot = slot
+        self._save = save
+        self._reasons: dict[str, str] = {}
+        """What the sink said of a key's first parked change."""
+        self._in_a_row = 0
+
+    async def through(self, batch: Batch, write: Write) -> None:
+        """Return when all of a batch is either durable at the sink or parked.
+
+        Raises what `write` raises, but for Rejected; RetryLater and LeaseLost when a change cannot be parked now; and
+        PipelineError when so much is refused that parking it would hide a wrong destination.
+        """
+        if batch.asked_by:
+            await self._put_through(batch, write)
+            return
+        self._cursor.count_parked(await self._offer(batch, write))
+
+    async def _put_through(self, batch: Batch, write: Write) -> None:
+        """Have a batch from quarantine written; refused again, it stays where it is."""
+        try:
+            await write(batch)
+        except Rejected as error:
+            assert self._cursor.redriven is not None
+            self._cursor.redriven.refused = error.reason
+
+    async def _offer(self, batch: Batch, write: Write) -> Sequence[Parked]:
+        """Have part of a batch written, parking what is refused; return what is parked of it."""
+        while True:
+            batch = await self._set_aside(batch)
+            try:
+                await write(batch)
+            except Rejected as error:
+                refused = [(position, change) for position, change in batch if position in error.positions]
+                if not refused:
+                    raise
+                if self._in_a_row + len(refused) > PARKED_IN_A_ROW_MAX and len(batch) > 1:
+                    return await self._in_halves(batch, write)
+                for position, change in refused:
+                    self._park(change, Why.REFUSED, error.positions[position])
+            else:
+                if batch.changes:
+                    self._in_a_row = 0
+                return batch.parked
+
+    async def _in_halves(self, batch: Batch, write: Write) -> Sequence[Parked]:
+        """Offer a batch in two, so that what is well shows; the positions of both together have no hole."""
+        middle = batch.positions[len(batch) // 2 - 1]
+        rest = batch.after(middle)
+        assert rest is not None
+        return [*await self._offer(batch.upto(middle), write), *await self._offer(rest, write)]
+
+    def _park(self, change: Change, why: Why, reason: str) -> None:
+        """Put the change's key into quarantine from this change on."""
+        digest = self._quarantine.digest(change)
+        known = self._cursor.parked.get(digest)
+        if known is not None and known.first <= (change.epoch, change.sequence):
+            return  # an earlier change of the key was refused in the same breath
+        if self._in_a_row >= PARKED_IN_A_ROW_MAX:
+            raise PipelineError(
+                f"{self._in_a_row + 1} changes were refused one after the other, and none was written: {reason}",
+                hint="this is no matter of single changes: look at the destination and the topology's settings",
+            )
+        if len(self._cursor.parked) >= PARKED_KEYS_MAX:
+            raise PipelineError(
+                f"{len(self._cursor.parked)} keys are parked, and one more is refused: {reason}",
+                hint="mend the destination, then `fanout quarantine redrive --all`",
+            )
+        self._in_a_row += 1
+        self._reasons[digest] = reason
+        key = ParkedKey(change.epoch, change.sequence, self._quarantine.hash_key(change), change.time_ms, why)
+        self._cursor.park(digest, key)
+        logger.warning("topology %s parks key %s: %s", self._topology, digest, why)
+
+    async def _set_aside(self, batch: Batch) -> Batch:
+        """Store the changes of parked keys; return the batch without them."""
+        parked = self._of_parked_keys(batch) if self._cursor.parked else []
+        if any(each.digest not in self._slot.saved.parked for each, _ in parked):
+            await self._save()
+        for start in range(0, len(parked), PUTS_MAX):
+            await asyncio.gather(*map(self._store, parked[start : start + PUTS_MAX]))
+        return batch.without([each for each, _ in parked])
+
+    def _of_parked_keys(self, batch: Batch) -> list[tuple[Parked, Change]]:
+        found = []
+        for position, change in batch:
+            digest, place = self._quarantine.digest(change), (change.epoch, change.sequence)
+            key = self._cursor.parked.get(digest)
+            if key is not None and place >= key.first:
+                why = key.why if place == key.first else Why.LATER
+                table, epoch, shard, sequence = change[:4]
+                found.append((Parked(position, table, epoch, shard, sequence, change.keys, digest, why), change))
+        return found
+
+    async def _store(self, found: tuple[Parked, Change]) -> None:
+        parked, change = found
+        reason = "" if parked.why == Why.LATER else self._reasons.get(parked.digest, "")
+        at = (self._cursor.shard, parked.position)
+        data = form.encode(change, topology=self._topology, digest=parked.digest, at=at, why=parked.why, reason=reason)
+        name = self._quarantine.name(self._topology, parked.digest, change)
+        await self._quarantine.objects.create(name, data)  # taken: it was stored before, by us or an old owner
+
+
+def oldest_ms(keys: Iterable[ParkedKey]) -> int:
+    """Return the creation time of the oldest parked change, 0 when there is none."""
+    return min((key.time_ms for key in keys), default=0)
