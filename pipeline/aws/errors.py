@@ -3,6 +3,7 @@
 Only our own words and the error's code are passed on: the service's message may quote the value of a key.
 """
 
+import ssl
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,10 +20,12 @@ from botocore.exceptions import (
     MetadataRetrievalError,
     NoCredentialsError,
     PartialCredentialsError,
+    SSLError,
     UnauthorizedSSOTokenError,
 )
 from botocore.parsers import ResponseParserError
 
+from pipeline.aws.answers import NotFromAws
 from pipeline.model.errors import Gap, IteratorExpired, Misconfigured, PipelineError, RetryLater
 
 _LATER = frozenset(
@@ -66,11 +69,13 @@ _CREDENTIALS = frozenset(
         "IncompleteSignature",
         "MissingAuthenticationToken",
         "MissingAuthenticationTokenException",
-        "RequestExpired",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     }
 )
+_CLOCK = frozenset({"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"})
+_CLOCK_WORDS = ("Signature expired", "Signature not yet current")
+"""How services that have no code for it say that the request's time is off."""
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AccountProblem", "403"})
 _MISSING = frozenset({"ResourceNotFoundException", "NoSuchBucket", "TableNotFoundException"})
 _SERVER_ERROR = 500
@@ -116,7 +121,15 @@ def translated(
         raise _from_service(error, action, resource, gaps) from None
     except _CREDENTIALS_ABSENT:
         raise Misconfigured(f"no AWS credentials for {action}", hint="see `aws sts get-caller-identity`") from None
+    except NotFromAws:
+        reason = f"{action} on {resource}: what answered is not AWS"
+        raise RetryLater(reason, hint="does a proxy, or the login page of a network, stand in between?") from None
     except _TRANSPORT as error:
+        if _is_untrusted(error):
+            reason = f"{action} on {resource}: the certificate of the endpoint is not trusted"
+            raise Misconfigured(
+                reason, hint="is it AWS that answers? AWS_CA_BUNDLE names further authorities"
+            ) from None
         raise RetryLater(f"{action} on {resource}: no answer ({type(error).__name__})") from None
     except BotoCoreError as error:
         reason = f"{action} on {resource}: {type(error).__name__}"
@@ -134,6 +147,8 @@ def _from_service(error: ClientError, action: str, resource: str, gaps: Collecti
         return Gap(where, hint="the stream or shard is gone with what was not read: heal by reading the table again")
     if code in _LATER or _status(error.response) >= _SERVER_ERROR:
         return RetryLater(where)
+    if code in _CLOCK or any(words in str(error) for words in _CLOCK_WORDS):
+        return Misconfigured(where, hint="set the clock of this machine: AWS refuses requests that are minutes off")
     return Misconfigured(where, hint=_hint(code, action, resource))
 
 
@@ -147,6 +162,14 @@ def _hint(code: str, action: str, resource: str) -> str:
     if code in _MISSING:
         return f"{resource} does not exist in this region and account"
     return "the request was refused; `fanout check` looks for the usual causes"
+
+
+def _is_untrusted(error: BaseException) -> bool:
+    """Return True when a certificate was refused, which no waiting mends."""
+    cause: BaseException | None = error if isinstance(error, SSLError) else None
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__context__
+    return cause is not None
 
 
 def _status(response: Any) -> int:

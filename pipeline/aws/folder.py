@@ -102,10 +102,14 @@ class FolderObjectStore:
 
     def _written(self, data: bytes) -> Path:
         unfinished = self._folder / _UNFINISHED / uuid.uuid4().hex
-        with unfinished.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with unfinished.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            unfinished.unlink(missing_ok=True)  # or every try would fill a full disk further
+            raise
         return unfinished
 
 

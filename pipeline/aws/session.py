@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, Self, Typ
 import boto3
 from botocore.config import Config
 
+from pipeline.aws.answers import check_origin
 from pipeline.aws.errors import translated
 from pipeline.model.endpoint import check_endpoint
 
@@ -145,6 +146,7 @@ class Aws:
         )
         with translated(f"creating a client for {service}", region):
             client: Any = self._session.client(service, region_name=region or None, config=config)
+        check_origin(client)
         check_endpoint(client.meta.endpoint_url, self._plain_http_hosts, f"the endpoint of {service}")
         return client
 

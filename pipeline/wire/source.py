@@ -33,7 +33,7 @@ class _Record(msgspec.Struct, gc=False, rename="camel"):
 
 
 class _Body(msgspec.Struct, rename="pascal"):
-    records: list[_Record] = []
+    records: list[_Record]
     next_shard_iterator: str | None = None
 
 
