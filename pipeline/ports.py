@@ -180,6 +180,19 @@ class ItemStore(Protocol):
         Raises RetryLater (some may be written), or Rejected as `transact` does.
         """
 
+    async def get(self, table: str, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return those of up to 100 distinct items that exist, consistently read, by the canonical keys given.
+
+        Raises RetryLater.
+        """
+
+    async def replace(self, write: ItemWrite, seen: bytes | None) -> bool:
+        """Put or delete one item if what is stored equals `seen`, by value; None: if nothing is stored.
+
+        Returns False, and leaves the stored item as it is, when it is another one. Raises RetryLater when the outcome
+        is unknown, or Rejected naming index 0.
+        """
+
     def scan(self, table: str) -> AsyncIterator[Mapping[str, object]]:
         """Yield every item, consistently read, as a DynamoDB JSON object (numbers are text, binary is base64 text)."""
 

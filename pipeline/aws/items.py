@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError
 
 from pipeline.aws import raw
 from pipeline.aws.errors import code_of, translated
+from pipeline.aws.exchange import exchange
+from pipeline.aws.getting import GET_ITEMS_MAX, get
 from pipeline.aws.session import READ, WRITE, Aws
 from pipeline.aws.tables import POSITIONS_KEY, Tables
 from pipeline.model.errors import Corrupt, Misconfigured, Rejected, RetryLater
@@ -35,10 +37,10 @@ class DynamoDBItemStore:
         self._tables = Tables(aws.dynamodb(region, READ), clock)
         self._reads = aws.dynamodb(region, READ, raw=True)
         self._writes = aws.dynamodb(region, WRITE, raw=True)
-        raw.send(self._reads.client, ["Scan"])
-        raw.receive(self._reads.client, ["Scan"])
+        raw.send(self._reads.client, ["Scan", "BatchGetItem"])
+        raw.receive(self._reads.client, ["Scan", "BatchGetItem"])
         raw.send(self._writes.client, ["PutItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"])
-        raw.receive(self._writes.client, ["BatchWriteItem"])
+        raw.receive(self._writes.client, ["BatchWriteItem", "PutItem", "DeleteItem"])
 
     async def key_names(self, table: str) -> tuple[str, ...]:
         """Return the names of the key attributes, hash first. Raises Misconfigured when there is no such table."""
@@ -104,6 +106,17 @@ class DynamoDBItemStore:
         if body is None:
             raise await self._refusal(writes)
         return _unprocessed(writes, body)
+
+    async def get(self, table: str, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return those of up to 100 items that exist, consistently read; what an answer leaves out is asked again."""
+        assert len(keys) <= GET_ITEMS_MAX
+        with translated("dynamodb:BatchGetItem", f"table {table}"):
+            return await self._reads.run(get, self._reads.client, table, keys)
+
+    async def replace(self, write: ItemWrite, seen: bytes | None) -> bool:
+        """Put or delete one item if what is stored equals `seen`; return False when it does not."""
+        with translated("dynamodb:PutItem and dynamodb:DeleteItem", f"table {write.table}"):
+            return await self._writes.run(exchange, self._writes.client, write, seen)
 
     async def scan(self, table: str) -> AsyncIterator[Mapping[str, object]]:
         """Yield every item, consistently read, as a DynamoDB JSON object."""

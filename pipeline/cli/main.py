@@ -9,12 +9,15 @@ from pipeline.cli.audit import audit
 from pipeline.cli.capture import capture
 from pipeline.cli.check import check
 from pipeline.cli.demo import demo
+from pipeline.cli.diff import diff
 from pipeline.cli.failures import DONE, INTERRUPTED, tell
 from pipeline.cli.health import health
+from pipeline.cli.history import history
 from pipeline.cli.invocation import Invocation, shared_options
 from pipeline.cli.quarantine import quarantine
 from pipeline.cli.reference import reference
 from pipeline.cli.replicate import replicate
+from pipeline.cli.restore import restore
 from pipeline.cli.run import run
 from pipeline.cli.setup import setup
 from pipeline.cli.status import status
@@ -38,6 +41,9 @@ for command in (
     replicate,
     status,
     health,
+    restore,
+    history,
+    diff,
     archive,
     audit,
     quarantine,

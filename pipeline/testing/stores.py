@@ -11,9 +11,11 @@ from pipeline.model.errors import Misconfigured, Rejected
 from pipeline.ports import ItemWrite, StateRow
 from pipeline.testing.faults import Faults
 from pipeline.testing.table import FakeTable, Refused
+from pipeline.wire.diff import canonical_item
 
 TRANSACT_WRITES_MAX = 99
 BATCH_WRITES_MAX = 25
+GET_ITEMS_MAX = 100
 
 
 class FakeStateStore:
@@ -40,7 +42,7 @@ class FakeStateStore:
 
 
 class FakeItemStore:
-    """An ItemStore of FakeTables. Calls known to `faults`: key_names, position, transact, put_newer, write_batch, scan.
+    """An ItemStore of FakeTables; every method is a call known to `faults`.
 
     `leave_unprocessed` is how many writes, from the end, the next batch leaves undone. `remembers_transactions` is
     True as in DynamoDB's ten minutes: a transaction that comes again is answered True; afterwards it finds its row
@@ -111,6 +113,23 @@ class FakeItemStore:
             self._apply(writes[:done])
             return tuple(writes[done:])
 
+    async def get(self, table: str, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the items that exist."""
+        async with self.faults.around("get"):
+            assert len(keys) == len(set(keys)) <= GET_ITEMS_MAX
+            items = self._table(table).items
+            return {key: items[key] for key in keys if key in items}
+
+    async def replace(self, write: ItemWrite, seen: bytes | None) -> bool:
+        """Put or delete one item if what is stored equals `seen`."""
+        async with self.faults.around("replace"):
+            self._check([write], 1)
+            stored = self._table(write.table).items.get(write.keys)
+            if _comparable(stored) != _comparable(seen):
+                return False
+            self._apply([write])
+            return True
+
     async def scan(self, table: str) -> AsyncIterator[Mapping[str, object]]:
         """Yield every item there is when its turn comes."""
         async with self.faults.around("scan"):
@@ -143,6 +162,10 @@ class FakeItemStore:
                 self._table(write.table).delete(write.keys)
             else:
                 self._table(write.table).put(write.item)
+
+
+def _comparable(image: bytes | None) -> object:
+    return None if image is None else canonical_item(orjson.loads(image))
 
 
 class FakeObjectStore:

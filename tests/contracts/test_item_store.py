@@ -130,6 +130,65 @@ def test_put_newer_refuses_the_old(store: ItemStore, run: Run, name: str) -> Non
     assert run(_items(store, name)) == {"a": {"ver": {"S": "0010"}}}
 
 
+def test_items_are_got_by_their_keys(store: ItemStore, run: Run, name: str) -> None:
+    """A hundred keys at once: those that exist come back, under the very keys that were asked for."""
+    run(store.write_batch([_put(name, f"{i}", v={"N": "1.50"}) for i in range(25)]))
+    asked = [_keys(f"{i}") for i in range(100)]
+    found = run(store.get(name, asked))
+    assert set(found) == set(asked[:25])
+    assert orjson.loads(found[asked[3]])["pk"] == {"S": "3"}
+    assert run(store.get(name, [])) == {}
+
+
+SEEN = {"v": {"N": "1"}, "tags": {"SS": ["a", "b"]}, "m": {"M": {"x": {"L": [{"NULL": True}]}}}, "b": {"B": "AAE="}}
+
+
+def test_an_item_is_replaced_only_if_it_is_the_one_seen(store: ItemStore, run: Run, name: str) -> None:
+    """Equal by value is enough; another value, more attributes, fewer, or no item at all is refused and left alone."""
+    run(store.write_batch([_put(name, "a", **SEEN)]))
+    equal = _put(name, "a", **{**SEEN, "v": {"N": "1.0"}, "tags": {"SS": ["b", "a"]}}).item
+    after = _put(name, "a", v={"N": "2"})
+    for seen in (
+        _put(name, "a", **{**SEEN, "v": {"N": "3"}}).item,
+        _put(name, "a", **{**SEEN, "more": {"S": "x"}}).item,
+        _put(name, "a", **{k: v for k, v in SEEN.items() if k != "b"}).item,
+        None,
+    ):
+        assert not run(store.replace(after, seen))
+        assert not run(store.replace(_delete(name, "a"), seen))
+        assert run(_items(store, name))["a"]["b"] == SEEN["b"]
+    assert run(store.replace(after, equal))
+    assert run(_items(store, name)) == {"a": {"v": {"N": "2"}}}
+    assert run(store.replace(_delete(name, "a"), after.item))
+    assert run(_items(store, name)) == {}
+
+
+def test_an_item_is_made_only_if_none_is_there(store: ItemStore, run: Run, name: str) -> None:
+    """What was not there may be put; deleting what is not there does nothing; a change of a missing item is refused."""
+    put = _put(name, "a", v={"N": "2"})
+    assert not run(store.replace(put, put.item))
+    assert run(store.replace(_delete(name, "a"), None))
+    assert run(store.replace(put, None))
+    assert not run(store.replace(put, None))
+
+
+def test_an_item_of_many_attributes_is_compared_whole(store: ItemStore, run: Run, name: str) -> None:
+    """More attributes than one condition can name: a difference in the last of them is found, and undone."""
+    many = {f"a{n:03d}": {"N": str(n)} for n in range(150)}
+    run(store.write_batch([_put(name, "a", **many)]))
+    after = _put(name, "a", v={"N": "2"})
+    assert not run(store.replace(after, _put(name, "a", **{**many, "a149": {"N": "0"}}).item))
+    assert run(_items(store, name))["a"] == many
+    assert run(store.replace(after, _put(name, "a", **many).item))
+
+
+def test_replace_names_a_bad_item(store: ItemStore, run: Run, name: str) -> None:
+    """An item that can never be written is refused for good."""
+    with pytest.raises(Rejected) as refused:
+        run(store.replace(_put(name, "a", **BAD["too large"]), None))
+    assert list(refused.value.positions) == [0]
+
+
 def test_put_newer_names_a_bad_item(store: ItemStore, run: Run, name: str) -> None:
     """An item that can never be written is refused for good."""
     with pytest.raises(Rejected) as refused:

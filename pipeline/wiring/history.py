@@ -1,0 +1,122 @@
+"""`fanout history` and `fanout diff`: what the archive tells without restoring."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from pipeline.aws.session import Aws
+from pipeline.history.archive import segments
+from pipeline.history.item import history_of
+from pipeline.history.moment import moment, text_of
+from pipeline.history.plan import equal
+from pipeline.history.reading import Pass, counted, gather, must_have_begun
+from pipeline.history.traces import Traces
+from pipeline.model.change import Change
+from pipeline.settings import Settings
+from pipeline.wire.diff import diff
+from pipeline.wiring.build import Parts, parts_of
+from pipeline.wiring.reading import Question, aside, reach_for, source_of
+
+Progress = Callable[[Pass], None]
+
+
+def history(
+    settings: Settings, question: Question, key: str, *, images: bool, changes_max: int, progress: Progress
+) -> dict[str, Any]:
+    """Return the changes of one item. Raises Misconfigured or Corrupt."""
+    with Aws(settings.aws.plain_http_hosts) as aws:
+        return asyncio.run(_history(parts_of(settings, aws), question, key, images, changes_max, progress))
+
+
+async def _history(
+    parts: Parts, question: Question, key: str, images: bool, changes_max: int, progress: Progress
+) -> dict[str, Any]:
+    source = await source_of(parts, question)
+    keys = source.schema.read(key)
+    read = counted(segments(source.objects), progress, source.table)
+    found = await history_of(read, source.table, keys, changes_max=changes_max)
+    return {
+        "table": source.table,
+        "older_changes_not_shown": found.older,
+        "changes": [_row(change, images=images) for change in found.changes],
+    }
+
+
+def _row(change: Change, *, images: bool) -> dict[str, Any]:
+    """Return a change as a row: attribute names, and with `images` the content."""
+    row: dict[str, Any] = {
+        "time": text_of(change.time_ms),
+        "kind": change.kind.value,
+        "by": "time to live" if change.by_ttl else "",
+        "attributes": list(orjson.loads(diff(change.before, change.after))),
+        "sequence": str(change.sequence),
+    }
+    if images:
+        row["before"], row["after"] = (image and orjson.loads(image) for image in (change.before, change.after))
+    return row
+
+
+class Difference(NamedTuple):
+    """One item that is another at the second moment."""
+
+    keys: bytes
+    what: str
+    earlier: bytes | None
+    later: bytes | None
+
+    def row(self, *, content: bool) -> dict[str, Any]:
+        """Return it as a row: key and attribute names, and with `content` their values, old and new."""
+        changed = orjson.loads(diff(self.earlier, self.later))
+        row = {"key": orjson.loads(self.keys), "what": self.what, "attributes": list(changed)}
+        return {**row, "content": changed} if content else row
+
+
+def differences(
+    settings: Settings,
+    question: Question,
+    times: tuple[str, str],
+    limits: tuple[Sequence[str], Sequence[str]],
+    *,
+    items_max: int,
+    content: bool,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Return what is different at the second of two times: counts, and the first items. Raises PipelineError."""
+    with Aws(settings.aws.plain_http_hosts) as aws:
+        parts = parts_of(settings, aws)
+        return asyncio.run(_differences(parts, question, times, limits, items_max, content, progress))
+
+
+async def _differences(
+    parts: Parts,
+    question: Question,
+    times: tuple[str, str],
+    limits: tuple[Sequence[str], Sequence[str]],
+    items_max: int,
+    content: bool,
+    progress: Progress,
+) -> dict[str, Any]:
+    earlier, later = sorted(moment(text, question.zone) for text in times)
+    reach = await reach_for(parts, question, (earlier, later))
+    source = await source_of(parts, question)
+    counts = {"inserted": 0, "modified": 0, "removed": 0}
+    rows: list[dict[str, Any]] = []
+    with aside(parts) as place:
+        traces = Traces(source.scope(*limits), (earlier.end_ms, later.end_ms), place)
+        met = await gather(source.objects, source.table, traces, reach.delivered, progress=progress)
+        must_have_begun(earlier, met.first_ms, source.table)
+        async for found in _each(traces):
+            counts[found.what] += 1
+            if len(rows) < items_max:
+                rows.append(found.row(content=content))
+    return {"table": source.table, "from": str(earlier), "to": str(later), **counts, "items": rows}
+
+
+async def _each(traces: Traces) -> AsyncIterator[Difference]:
+    async for trace in traces.each():
+        before, after = trace.state(0), trace.state(1)
+        if not equal(before, after):
+            what = "inserted" if before is None else "removed" if after is None else "modified"
+            yield Difference(trace.keys, what, before, after)
