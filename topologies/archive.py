@@ -1,8 +1,9 @@
 """Every change, both images, in immutable S3 objects: what restore, history and export read."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from pipeline.plugin import Batch, Context, Misconfigured, RangeLog, Topology, segment
+from pipeline.plugin import Batch, Context, RangeLog, Topology, segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,24 +16,21 @@ class Settings:
     """What the names of all objects start with, for example `orders/`."""
     region: str = ""
     """Region of the bucket, when it is not the pipeline's."""
-    compression: str = "zstd"
-    """`zstd` or `gzip`; may be changed at any time."""
+    compression: Literal["zstd", "gzip"] = "zstd"
+    """How new segments are compressed; may be changed at any time."""
 
 
 class Archive:
     """Appends batches as segments, `segments/<stream>/<shard>/<first>.segment`, each naming the one before."""
 
     def __init__(self, settings: Settings, context: Context) -> None:
-        self._compression = settings.compression
         self._log = RangeLog(
             context.objects(settings.bucket, settings.prefix, region=settings.region),
             segment.SegmentForm(settings.compression),
         )
 
     async def open(self) -> None:
-        """Refuse a compression that is not known."""
-        if self._compression not in segment.COMPRESSIONS:
-            raise Misconfigured(f"compression {self._compression!r} is unknown", hint="use zstd or gzip")
+        """Do nothing: the first write finds the end of each shard's list."""
 
     async def write(self, batch: Batch) -> None:
         """Store the range, or find it stored."""

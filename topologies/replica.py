@@ -8,6 +8,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import orjson
 
@@ -24,7 +25,8 @@ from pipeline.plugin import (
     Topology,
 )
 
-MODES = ("exact", "guarded", "economy")
+Mode = Literal["exact", "guarded", "economy"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 TRANSACTION_ITEMS_MAX = 99
 """DynamoDB takes 100 actions; the position row is one."""
 TRANSACTION_BYTES_MAX = 3_500_000
@@ -48,8 +50,8 @@ class Settings:
     """Region of the replica."""
     table: str = ""
     """Name of the replica of the one source table; empty: replicas are named like their sources."""
-    mode: str = "exact"
-    """`exact`, `guarded` or `economy`."""
+    mode: Mode = "exact"
+    """What the replica costs, and what it promises."""
     positions_table: str = "fanout-positions"
     """Table of the position rows of mode exact, in the region; replicas may share it."""
 
@@ -66,8 +68,6 @@ class Replica:
 
     async def open(self) -> None:
         """Refuse settings that cannot work, a replica that is its own source, and tables that do not fit together."""
-        if self._settings.mode not in MODES:
-            raise Misconfigured(f"mode {self._settings.mode!r} is unknown", hint=f"use one of {', '.join(MODES)}")
         if self._settings.table and len(self._targets) > 1:
             raise Misconfigured(
                 f"table {self._settings.table} cannot replicate {len(self._targets)} source tables",

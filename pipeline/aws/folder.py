@@ -6,7 +6,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -18,6 +18,8 @@ R = TypeVar("R")
 
 _UNFINISHED = ".unfinished"
 """Where files are written before they get their name; not listed."""
+_LEFT_OVER_SECONDS = 3600.0
+"""What is unfinished for so long was left by a process that was killed; another worker may be writing the rest."""
 _PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EINTR})
 
 
@@ -29,6 +31,7 @@ class FolderObjectStore:
         self._threads = threads
         with _translated(folder):
             (folder / _UNFINISHED).mkdir(parents=True, exist_ok=True)
+            _tidy(folder / _UNFINISHED)
 
     async def create(self, name: str, data: bytes) -> bool:
         """Store a new file; return False, changing nothing, when the name is taken."""
@@ -111,6 +114,19 @@ class FolderObjectStore:
             unfinished.unlink(missing_ok=True)  # or every try would fill a full disk further
             raise
         return unfinished
+
+
+def _tidy(unfinished: Path) -> None:
+    """Remove what was left over, by the clock of the file system: a new file there says what time it is."""
+    now = unfinished / uuid.uuid4().hex
+    try:
+        now.touch()
+        for file in unfinished.iterdir():
+            with suppress(FileNotFoundError):  # another worker tidies as well
+                if now.stat().st_mtime - file.stat().st_mtime > _LEFT_OVER_SECONDS:
+                    file.unlink()
+    finally:
+        now.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -53,7 +53,7 @@ class Report:
 
 
 async def verify_chain(objects: ObjectStore) -> Report:
-    """Return a report on all chains: each changed, missing, swapped or repeated entry and object is a problem.
+    """Return a report on all chains: each changed, missing, swapped, repeated or foreign entry or object is a problem.
 
     One object is in memory at a time. After a problem the rest is checked on from what is stored, so that one edit is
     one problem or two. What cannot be seen from the log alone is that a chain's last objects are gone, or that
@@ -62,6 +62,9 @@ async def verify_chain(objects: ObjectStore) -> Report:
     report = Report()
     folder, link = "", None
     async for name in objects.names(f"{chain.KIND.folder}/"):
+        if not chain.KIND.owns(name):
+            report.add(name, 0, 0, f"object {name} is none of an audit log: find out who put it there")
+            continue
         if not name.startswith(f"{folder}/"):
             folder, link = name.rpartition("/")[0], None
         link = await _verify_object(objects, name, link, report)

@@ -5,6 +5,7 @@ form one list without a hole.
 """
 
 import hashlib
+import re
 import zlib
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
@@ -47,6 +48,11 @@ class Kind(NamedTuple):
     def prefix(self, stream: str, shard: str) -> str:
         """Return what the names of all objects of a shard start with."""
         return f"{self.folder}/{stream}/{shard}/"
+
+    def owns(self, name: str) -> bool:
+        """Return True when a name is one that `name` gives: `<folder>/<stream>/<shard>/<20 digits><suffix>`."""
+        form = rf"{self.folder}/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[0-9]{{20}}{re.escape(self.suffix)}"
+        return re.fullmatch(form, name) is not None
 
     def genesis(self, stream: str, shard: str) -> "Link":
         """Return what the first object of a shard follows."""

@@ -75,7 +75,8 @@ class RangeLog:
         async for name in self._objects.names(kind.prefix(batch.stream, batch.shard), oldest):
             if name > kind.name(batch.stream, batch.shard, batch.first):
                 break
-            found = name
+            if kind.owns(name):  # anything else that lies here is for the readers to complain about
+                found = name
         link = kind.genesis(batch.stream, batch.shard)
         if found:
             link = self._adopt(found, await self._objects.read(found), batch)[1]

@@ -13,14 +13,18 @@ from pipeline.verification.audit import Report, verify_chain
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.core import checkpoint_key
 
+KIND = "audit"
+"""The topology whose log this is: the archive's objects have no chain, and would look like an empty, sound log."""
+
 
 def verify(settings: Settings, *, topology: str) -> dict[str, Any]:
     """Return the report; `verified` says whether the log is complete and unaltered. Raises Misconfigured."""
     configured = settings.topologies.get(topology)
-    if configured is None or not hasattr(configured.options, "bucket"):
-        known = ", ".join(settings.topologies) or "none"
-        msg = f"topologies.{topology}: no topology of that name writes an audit log"
-        raise Misconfigured(msg, hint=f"give --topology; configured: {known}")
+    if configured is None or configured.topology.name != KIND:
+        what = "is not configured" if configured is None else f"is of kind {configured.topology.name}"
+        logs = ", ".join(name for name, each in settings.topologies.items() if each.topology.name == KIND)
+        msg = f"topologies.{topology}: {what}, so that it has no audit log to verify"
+        raise Misconfigured(msg, hint=f"give --topology; those of kind {KIND}: {logs or 'none'}")
     options = configured.options
     with Aws(settings.aws.plain_http_hosts) as aws:
         region = options.region or settings.stream.region

@@ -1,6 +1,8 @@
 """The contract of ObjectStore, on the fake, on a folder and on S3."""
 
 import asyncio
+import errno
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from pipeline.aws.folder import FolderObjectStore
 from pipeline.aws.objects import S3ObjectStore, bucket_exists, create_bucket
 from pipeline.aws.session import Aws
-from pipeline.model.errors import Misconfigured
+from pipeline.model.errors import Misconfigured, RetryLater
 from pipeline.ports import ObjectStore
 from pipeline.testing.fakes import FakeObjectStore
 
@@ -140,6 +142,37 @@ def test_a_folder_shows_no_unfinished_file(run: Run, tmp_path: Path) -> None:
         assert list((tmp_path / ".unfinished").iterdir()) == []
         (tmp_path / ".unfinished" / "half").write_bytes(b"ha")
         assert run(_names(store)) == ["a"]
+
+
+def test_a_folder_is_tidied_when_it_is_opened(run: Run, tmp_path: Path) -> None:
+    """What a killed process left unfinished is removed at the next start; what another one is writing now is not."""
+    unfinished = tmp_path / ".unfinished"
+    unfinished.mkdir()
+    for name, age_seconds in (("left", 7200), ("fresh", 60)):
+        (unfinished / name).write_bytes(b"half")
+        born = (unfinished / name).stat().st_mtime - age_seconds
+        os.utime(unfinished / name, (born, born))
+    with ThreadPoolExecutor(1) as threads:
+        FolderObjectStore(tmp_path, threads)
+    assert [file.name for file in unfinished.iterdir()] == ["fresh"]
+
+
+@pytest.mark.parametrize("call", ["create", "replace"])
+def test_a_full_disk_leaves_nothing_unfinished(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """A write that finds the disk full takes its half file with it, or the next attempt would find it fuller."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with ThreadPoolExecutor(1) as threads:
+        store = FolderObjectStore(tmp_path, threads)
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(RetryLater, match="ENOSPC"):
+            run(getattr(store, call)("a", b"half"))
+        assert list((tmp_path / ".unfinished").iterdir()) == []
+        assert run(_names(store)) == []
 
 
 @pytest.mark.fault("M1")

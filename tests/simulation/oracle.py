@@ -17,6 +17,7 @@ from pipeline.wire.segment import Segment
 from pipeline.wiring.core import CAPTURE
 from tests.simulation.services import Identity, SourceTable, StreamLog
 from tests.simulation.troubles import Trouble
+from topologies.replica import Mode
 
 POSITIONS = "fanout-positions"
 
@@ -57,7 +58,7 @@ class Objects(FakeObjectStore):
 class Replica(FakeItemStore):
     """A replica whose items never go back, whoever writes; in mode economy, one that has taken what it was given."""
 
-    def __init__(self, mode: str, sources: Mapping[str, SourceTable], *tables: FakeTable) -> None:
+    def __init__(self, mode: Mode, sources: Mapping[str, SourceTable], *tables: FakeTable) -> None:
         super().__init__(*tables)
         self.mode = mode
         self.unprocessed: Callable[[], int] = lambda: 0

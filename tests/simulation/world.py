@@ -9,6 +9,7 @@ from tests.simulation.network import Network
 from tests.simulation.oracle import POSITIONS, Objects, Replica, State, at_rest
 from tests.simulation.services import Claims, SourceTable, StreamLog, trim_delivered
 from tests.simulation.troubles import Trouble
+from topologies.replica import Mode
 
 GRACE_SECONDS = 15.0
 """From SIGTERM to SIGKILL."""
@@ -52,7 +53,8 @@ class World:
         return "ProvisionedThroughputExceededException"
 
     def _replica(self) -> Replica:
-        mode = self.loop.random.choice(("exact", "exact", "exact", "guarded", "economy"))
+        modes: tuple[Mode, ...] = ("exact", "exact", "exact", "guarded", "economy")
+        mode = self.loop.random.choice(modes)
         copies = [FakeTable(name, self.clock) for name in self.tables]
         replica = Replica(mode, self.tables, *copies, FakeTable(POSITIONS, self.clock, keys={"row": "S"}))
         replica.unprocessed = self._unprocessed

@@ -3,21 +3,11 @@
 import asyncio
 
 import orjson
-import pytest
 
-from pipeline.model.errors import Misconfigured
 from pipeline.testing.changes import batch, history, put
 from pipeline.testing.context import Stores
 from pipeline.wire import chain
 from topologies import archive, audit
-
-
-def test_an_unknown_compression_is_refused() -> None:
-    """A compression nobody can write is named before the first batch."""
-    for known in ("zstd", "gzip"):
-        asyncio.run(archive.Archive(archive.Settings("b", compression=known), Stores().context()).open())
-    with pytest.raises(Misconfigured, match="lz4"):
-        asyncio.run(archive.Archive(archive.Settings("b", compression="lz4"), Stores().context()).open())
 
 
 def test_the_audit_log_names_the_actor() -> None:

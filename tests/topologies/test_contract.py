@@ -1,7 +1,7 @@
 """Every topology that ships passes the contract."""
 
 from pathlib import PurePosixPath
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import orjson
 
@@ -35,7 +35,7 @@ class TestFolder(SinkContract):
 class TestArchive(SinkContract):
     """The archive topology."""
 
-    compression: ClassVar[str] = "zstd"
+    compression: ClassVar[Literal["zstd", "gzip"]] = "zstd"
 
     def make_sink(self, context: StoresContext) -> Sink:
         """Make it."""
@@ -87,7 +87,7 @@ class TestAudit(SinkContract):
 class TestExactReplica(SinkContract):
     """The replica topology in its default mode."""
 
-    mode: ClassVar[str] = "exact"
+    mode: ClassVar[replica.Mode] = "exact"
 
     def make_stores(self) -> Stores:
         """Add the table of position rows."""

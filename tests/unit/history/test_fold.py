@@ -95,4 +95,13 @@ def test_a_replaced_segment_is_named() -> None:
         asyncio.run(fold(objects))
 
 
+@pytest.mark.parametrize("name", ["segments/notes.txt", "segments/changes/shard/00000000000000000001.segment.bak"])
+def test_an_object_of_another_hand_is_named(name: str) -> None:
+    """What somebody else put among the segments stops the reading by its name, and is not taken for a damaged one."""
+    objects = archive(*batches(CHANGES, 2, 4))
+    objects.objects[name] = b"not ours"
+    with pytest.raises(Corrupt, match=f"object {name} is no segment"):
+        asyncio.run(fold(objects))
+
+
 CHANGES_SHARD = batches(CHANGES)[0].shard

@@ -146,6 +146,19 @@ def test_an_object_of_another_shard_is_found() -> None:
     assert not verify(objects).sound
 
 
+@pytest.mark.parametrize(
+    "name", ["chain/notes.txt", f"chain/changes/{SHARD}/notes.jsonl.zst", f"chain/changes/{SHARD}.old"]
+)
+def test_an_object_of_another_hand_is_named(name: str) -> None:
+    """What somebody else put among the chains is one problem, with its name, and hides nothing of any chain."""
+    objects = log()
+    heads = verify(objects).heads
+    objects.objects[name] = b"not ours"
+    report = verify(objects)
+    assert [(each.object, "none of an audit log" in each.reason) for each in report.problems] == [(name, True)]
+    assert report.heads == heads
+
+
 @pytest.mark.fault("A2", "A3")
 def test_a_fork_is_found() -> None:
     """An object that is sound in itself but belongs to another history does not follow its predecessor."""

@@ -47,6 +47,15 @@ def test_a_successor_goes_on_above_what_is_stored(form: Form) -> None:
 
 @pytest.mark.fault("E5", "S5")
 @pytest.mark.parametrize("form", FORMS)
+def test_an_object_of_another_hand_does_not_stop_the_writer(form: Form) -> None:
+    """What somebody put beside the log's objects is not taken for its last one; the readers complain of it."""
+    objects = stored((1, 5), form=form)
+    objects.objects[form.kind.name(STREAM, SHARD, 1) + ".bak"] = b"not ours"
+    asyncio.run(append(objects, form, (6, 8)))
+    assert form.kind.name(STREAM, SHARD, 6) in objects.objects
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_a_log_without_its_last_object_has_a_hole(form: Form) -> None:
     """When what lies before the batch is not stored, the log stops, and says which positions are missing."""
     objects = stored((1, 5), (6, 8), form=form)
