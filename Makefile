@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check simulate mutants sweep models bench lock clean
+.PHONY: help demo test check simulate mutants sweep models contract bench lock clean
 
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
@@ -40,6 +40,9 @@ sweep: $(READY) ## Kill a host at every step of three scenarios (EVERY=100 for a
 
 models: $(READY) ## Check the models in models/ with Spin (FAULTS=3: minutes and gigabytes)
 	$(if $(FAULTS),FAULTS=$(FAULTS)) $(BIN)/python -m pytest -rs tests/models
+
+contract: $(READY) ## The sink contract for the shipped topologies, 10,000 batches through each
+	FANOUT_CONTRACT_BATCHES=10000 $(BIN)/python -m pytest -rs tests/topologies/test_contract.py $(ARGS)
 
 bench: $(READY) ## Print the figures of a larger demo run as JSON
 	$(BIN)/fanout demo --changes 20000 --json $(ARGS)

@@ -13,10 +13,14 @@ class Settings:
 
 
 class Folder:
-    """Names a file by its change's shard and position: a change that comes again rewrites the same bytes."""
+    """Names a file by its change's pipeline, shard and position: a change that comes again rewrites the same bytes.
+
+    A pipeline that is begun anew counts its positions from one again; under its own name it overwrites nothing.
+    """
 
     def __init__(self, settings: Settings, context: Context) -> None:
         self._files = context.folder(settings.path)
+        self._pipeline = context.pipeline
 
     async def open(self) -> None:
         """Do nothing: there is nothing to get ready."""
@@ -24,7 +28,8 @@ class Folder:
     async def write(self, batch: Batch) -> None:
         """Write one file for each change."""
         for position, change in batch:
-            await self._files.replace(f"{batch.shard}/{position:012d}.json", change_to_json(change))
+            name = f"{self._pipeline}/{batch.shard}/{position:012d}.json"
+            await self._files.replace(name, change_to_json(change))
 
     async def close(self) -> None:
         """Do nothing: there is nothing to let go of."""

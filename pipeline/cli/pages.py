@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import click
 
+from pipeline.cli.cases import contract_page
 from pipeline.cli.failures import MEANINGS
 from pipeline.cli.main import fanout
 from pipeline.cli.modules import modules_page
@@ -26,6 +27,7 @@ def commands_page() -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/reference/cli.md": commands_page,
+    "docs/reference/contract.md": contract_page,
     "docs/reference/modules.md": modules_page,
     "docs/reference/settings.md": settings_page,
     "docs/reference/topologies.md": topologies_page,

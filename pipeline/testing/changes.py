@@ -61,3 +61,11 @@ def _change(key: str, number: int, kind: ChangeKind, before: bytes | None, after
     keys = orjson.dumps({"id": {"S": key}})
     sequence = SEQUENCE_BASE + number * 7
     return Change("orders", EPOCH, "shardId-source", sequence, kind, keys, before, after, 1_700_000_000_000 + number)
+
+
+CHANGES = history(("a", "b", "a", "-b", "c", "a", "b", "-c", "-a", "c", "a", "d"))
+"""Inserts, modifies and removes of four items, interleaved."""
+CUTS = ((5, 9), (2, 3, 7), (11,), tuple(range(1, 12)), ())
+"""Ways to cut twelve changes into batches."""
+OVERSIZE: Mapping[str, object] = {"large": {"S": "x" * (500 * 1024)}}
+"""What makes an item larger than DynamoDB allows."""

@@ -55,6 +55,10 @@ class Faults:
         """Return how many calls were made in all, failed ones included."""
         return sum(self.calls.values())
 
+    def at_next_call(self, when: When, trouble: Trouble, *, skip: int = 0) -> None:
+        """Let `trouble` happen at the next call, whichever it is, after `skip` good ones."""
+        self._at, self._when, self._trouble = self.total + 1 + skip, when, trouble
+
     def before(self, call: str, error: PipelineError, *, skip: int = 0, times: int = 1) -> None:
         """Raise `error` in place of the effect of the next calls, after `skip` good ones."""
         self._plan.append(_Planned(call, "before", error, skip, times))

@@ -3,49 +3,47 @@
 import asyncio
 import gc
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
 
-import orjson
 import pytest
 
 from pipeline.model.change import Batch, Change
 from pipeline.model.errors import RetryLater
-from pipeline.plugin import Sink
-from pipeline.testing.changes import batch, batches, history
-from pipeline.testing.context import Stores, StoresContext
+from pipeline.plugin import Sink, Topology
+from pipeline.settings.convert import build
+from pipeline.testing.changes import CHANGES, batch, batches
+from pipeline.testing.context import PIPELINE, Stores, StoresContext
 from pipeline.testing.faults import Faults, Trouble, When, refuse
-from pipeline.wire.diff import canonical_item
+from pipeline.testing.watch import Found, Kept, Watch, comparable
 
+CASES = range(1, 51)
 CALLS_MAX = 200
 """A case that breaks every call of a run gives up here: a run of a dozen changes makes fewer calls."""
 OFFERS_MAX = 50
 """How often a batch is offered again before the sink counts as stuck."""
-CHANGES = history(("a", "b", "a", "-b", "c", "a", "b", "-c", "-a", "c", "a", "d"))
-"""Inserts, modifies and removes of four items, interleaved."""
-
-
-class Kept(NamedTuple):
-    """A change as a sink that keeps changes stored it; `content` is what `content_of` says of the change."""
-
-    shard: str
-    position: int
-    content: object
-
-
-Found = Mapping[tuple[str, bytes], bytes] | Sequence[Kept]
-"""Images by table and keys, or changes in the order they are stored."""
 
 
 class Rig(ABC):
-    """One sink under test."""
+    """One sink under test: what its author says of it."""
 
+    topology: ClassVar[Topology | None] = None
+    """The topology; None when `make_sink` makes the sink in another way."""
+    settings: ClassVar[Mapping[str, object]] = {}
+    """The topology's own keys, as in its section of `fanout.toml`."""
     may_regress: ClassVar[bool] = False
     """True for a sink that promises only to converge: it may show an older image until the end was delivered again."""
+    not_applicable: ClassVar[Mapping[int, str]] = {}
+    """Numbers of cases that cannot apply to the sink, each with the reason, which is printed."""
+    kept_state: ClassVar[Path | None] = None
+    """What the version before stored of the first six changes of CHANGES, in a file that `keep` wrote."""
 
-    @abstractmethod
     def make_sink(self, context: StoresContext) -> Sink:
         """Return a new sink, as a worker that starts would."""
+        assert self.topology is not None, "set `topology` and `settings`, or define make_sink"
+        section = f"topologies.{self.topology.name}"
+        return self.topology.sink(build(self.topology.settings, self.settings, section), context)
 
     @abstractmethod
     async def read_back(self, stores: Stores) -> Found:
@@ -59,15 +57,24 @@ class Rig(ABC):
         """Return what a sink that keeps changes keeps of one: by default the new image."""
         return change.after
 
+    def why_not(self, case: str) -> str:
+        """Return why a case, by the name of its test, does not apply; empty when it does."""
+        number = int(case.removeprefix("test_").partition("_")[0])
+        by_itself = {27: "it says that it may show an older image on the way"} if self.may_regress else {}
+        return {**by_itself, **self.not_applicable}.get(number, "")
+
     async def start(self, faults: Faults | None = None) -> tuple[Stores, Sink]:
         """Return empty stores and an open sink."""
         stores = self.make_stores()
         return stores, await self.open(stores, faults)
 
-    async def open(self, stores: Stores, faults: Faults | None = None) -> Sink:
-        """Return a new, open sink."""
-        sink = self.make_sink(stores.context(faults))
-        await sink.open()
+    async def open(self, stores: Stores, faults: Faults | None = None, *, pipeline: str = PIPELINE) -> Sink:
+        """Return a new sink, open: as delivery does it, again after RetryLater."""
+        sink = self.make_sink(stores.context(faults, pipeline=pipeline))
+        try:
+            await sink.open()
+        except RetryLater:
+            await sink.open()
         return sink
 
     async def deliver(self, stores: Stores, given: Iterable[Batch], faults: Faults | None = None) -> None:
@@ -109,7 +116,7 @@ class Rig(ABC):
                 start = 1 if back else min(settled + 1, len(CHANGES))
                 await self.deliver(stores, batches(CHANGES, 2, 7, start=start))
                 await self.ends(stores, CHANGES)
-            if self._beyond(faults, at):
+            if _beyond(faults.total, at):
                 return
         pytest.fail(f"a dozen changes took more than {CALLS_MAX} calls")
 
@@ -117,15 +124,9 @@ class Rig(ABC):
         """Raise RetryLater at each call of a worker, and offer the same batch again."""
         for at in range(1, CALLS_MAX):
             faults, stores = Faults(at, when, refuse), self.make_stores()
-            sink = self.make_sink(stores.context(faults))
-            try:
-                await sink.open()
-            except RetryLater:
-                await sink.open()
-            for each in batches(CHANGES, 4, 9):
-                await offer(sink, each)
+            await self.deliver(stores, batches(CHANGES, 4, 9), faults)
             await self.holds(stores, batch(CHANGES, 1, len(CHANGES)))
-            if self._beyond(faults, at):
+            if _beyond(faults.total, at):
                 return
         pytest.fail(f"a dozen changes took more than {CALLS_MAX} calls")
 
@@ -144,7 +145,15 @@ class Rig(ABC):
             awake.set()
             await worker
             await self.ends(stores, CHANGES)
-            if self._beyond(old, at):
+            if _beyond(old.total, at):
+                return
+        pytest.fail(f"a dozen changes took more than {CALLS_MAX} calls")
+
+    @staticmethod
+    def at_every_call(case: Callable[[int], int]) -> None:
+        """Run a case for each call of a worker, by its number; it returns how many there were."""
+        for at in range(1, CALLS_MAX):
+            if _beyond(case(at), at):
                 return
         pytest.fail(f"a dozen changes took more than {CALLS_MAX} calls")
 
@@ -162,43 +171,6 @@ class Rig(ABC):
         (outcome,) = await asyncio.gather(work(), return_exceptions=True)
         assert outcome is None or isinstance(outcome, expected), outcome
         return settled
-
-    @staticmethod
-    def _beyond(faults: Faults, at: int) -> bool:
-        """Return True when the run had no call number `at`, so that every call had its turn."""
-        assert faults.total, "the sink made no call: wrap its destination in context.faults.around"
-        return faults.total < at
-
-
-class Watch:
-    """Looks at the destination after every effect: no item may ever show an older image than it did."""
-
-    def __init__(self, rig: Rig, stores: Stores) -> None:
-        self._rig = rig
-        self._stores = stores
-        self._places: dict[bytes, int] = {}
-        self._images: dict[bytes, list[object]] = {}
-        for change in CHANGES:
-            images = self._images.setdefault(change.keys, [None])
-            images.append(change.after and canonical_item(orjson.loads(change.after)))
-
-    async def look(self) -> None:
-        """Read everything back and compare with what was seen before."""
-        found = await self._rig.read_back(self._stores)
-        if not isinstance(found, Mapping):
-            places = [(kept.shard, kept.position) for kept in found]
-            assert places == sorted(set(places)), "changes are out of order or repeated"
-            return
-        now = comparable(found)
-        for keys, images in self._images.items():
-            at, shown = self._places.get(keys, 0), now.get(("orders", keys))
-            assert shown in images[at:], f"item {keys!r} went back to an older image"
-            self._places[keys] = images.index(shown, at)
-
-
-def comparable(found: Mapping[tuple[str, bytes], bytes | None]) -> dict[tuple[str, bytes], Any]:
-    """Return images in their one spelling, without those that are not there."""
-    return {item: canonical_item(orjson.loads(data)) for item, data in found.items() if data is not None}
 
 
 async def offer(sink: Sink, given: Batch) -> None:
@@ -222,6 +194,12 @@ async def cancel() -> None:
 def live_changes() -> int:
     """Return how many changes are in memory."""
     return sum(type(each) is Change for each in gc.get_objects())
+
+
+def _beyond(calls: int, at: int) -> bool:
+    """Return True when the run had no call number `at`, so that every call had its turn."""
+    assert calls, "the sink made no call: wrap its destination in context.faults.around"
+    return calls < at
 
 
 def _sleeping(asleep: asyncio.Event, awake: asyncio.Event) -> Trouble:

@@ -87,7 +87,7 @@ def test_the_test_of_the_how_to_finds_a_sink_that_returns_early(tmp_path: Path) 
     plugin.write_text(wrong)
     done = pytest_in(folder)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "test_a_written_batch_can_be_read_back_at_once" in done.stdout
+    assert "test_11_a_written_batch_can_be_read_back_at_once" in done.stdout
 
 
 def parse(command: click.Command, words: list[str], parent: click.Context | None = None) -> None:

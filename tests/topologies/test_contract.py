@@ -1,26 +1,29 @@
 """Every topology that ships passes the contract."""
 
-from pathlib import PurePosixPath
-from typing import ClassVar, Literal
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 import orjson
 
 from pipeline.model.change import Change
-from pipeline.plugin import Sink
 from pipeline.testing.context import TABLES
-from pipeline.testing.contract import Found, Kept, SinkContract, Stores, StoresContext
+from pipeline.testing.contract import Found, Kept, SinkContract, Stores
 from pipeline.wire import chain, segment
 from pipeline.wire.json import change_to_json
 from pipeline.wire.packed import sha256
 from topologies import archive, audit, folder, replica
 
+KEPT = Path(__file__).parents[1] / "golden" / "sinks"
+TAKES_ALL = {31: "it has no limit an item can exceed, so there is nothing to reject"}
+
 
 class TestFolder(SinkContract):
     """The folder topology."""
 
-    def make_sink(self, context: StoresContext) -> Sink:
-        """Make it."""
-        return folder.topology.sink(folder.Settings("out"), context)
+    topology = folder.topology
+    settings: ClassVar = {"path": "out"}
+    not_applicable: ClassVar = TAKES_ALL
+    kept_state = KEPT / "folder.json"
 
     async def read_back(self, stores: Stores) -> Found:
         """Read what is stored."""
@@ -35,11 +38,10 @@ class TestFolder(SinkContract):
 class TestArchive(SinkContract):
     """The archive topology."""
 
-    compression: ClassVar[Literal["zstd", "gzip"]] = "zstd"
-
-    def make_sink(self, context: StoresContext) -> Sink:
-        """Make it."""
-        return archive.topology.sink(archive.Settings("archive", compression=self.compression), context)
+    topology = archive.topology
+    settings: ClassVar = {"bucket": "archive"}
+    not_applicable: ClassVar = TAKES_ALL
+    kept_state = KEPT / "archive.json"
 
     async def read_back(self, stores: Stores) -> Found:
         """Read what is stored."""
@@ -55,17 +57,18 @@ class TestArchive(SinkContract):
 
 
 class TestArchiveInGzip(TestArchive):
-    """The archive topology with its other compression."""
+    """The archive topology with its other compression, over segments of the first."""
 
-    compression = "gzip"
+    settings: ClassVar = {"bucket": "archive", "compression": "gzip"}
 
 
 class TestAudit(SinkContract):
     """The audit topology."""
 
-    def make_sink(self, context: StoresContext) -> Sink:
-        """Make it."""
-        return audit.topology.sink(audit.Settings("audit"), context)
+    topology = audit.topology
+    settings: ClassVar = {"bucket": "audit"}
+    not_applicable: ClassVar = TAKES_ALL
+    kept_state = KEPT / "audit.json"
 
     async def read_back(self, stores: Stores) -> Found:
         """Read what is stored."""
@@ -87,15 +90,13 @@ class TestAudit(SinkContract):
 class TestExactReplica(SinkContract):
     """The replica topology in its default mode."""
 
-    mode: ClassVar[replica.Mode] = "exact"
+    topology = replica.topology
+    settings: ClassVar = {"region": "eu-west-1"}
+    kept_state = KEPT / "exact.json"
 
     def make_stores(self) -> Stores:
         """Add the table of position rows."""
         return Stores({**TABLES, "fanout-positions": ("row",)})
-
-    def make_sink(self, context: StoresContext) -> Sink:
-        """Make it."""
-        return replica.topology.sink(replica.Settings("eu-west-1", mode=self.mode), context)
 
     async def read_back(self, stores: Stores) -> Found:
         """Read what is stored."""
@@ -113,14 +114,16 @@ class TestExactReplicaSoonAfter(TestExactReplica):
 class TestEconomyReplica(TestExactReplica):
     """The replica topology in its cheapest mode, which only promises to converge."""
 
-    mode = "economy"
+    settings: ClassVar = {"region": "eu-west-1", "mode": "economy"}
     may_regress = True
+    kept_state = KEPT / "economy.json"
 
 
 class TestGuardedReplica(TestExactReplica):
     """The replica topology with versions; its attributes and tombstones are not part of an item."""
 
-    mode = "guarded"
+    settings: ClassVar = {"region": "eu-west-1", "mode": "guarded"}
+    kept_state = KEPT / "guarded.json"
 
     async def read_back(self, stores: Stores) -> Found:
         """Read what is stored."""

@@ -10,7 +10,7 @@ from pipeline.model.change import Batch
 from pipeline.model.errors import Corrupt, Misconfigured, Rejected, RetryLater
 from pipeline.ports import ItemWrite
 from pipeline.testing.changes import EPOCH, SHARD, STREAM, batch, batches, history, put, remove
-from pipeline.testing.context import SOURCE_REGION, TABLES, Stores
+from pipeline.testing.context import PIPELINE, SOURCE_REGION, TABLES, Stores
 from pipeline.testing.fakes import FakeItemStore, FakeTable
 from pipeline.testing.faults import Faults
 from topologies import replica
@@ -18,7 +18,7 @@ from topologies.replica import Mode, Replica, Settings
 
 REGION = "eu-west-1"
 POSITIONS = Settings(REGION).positions_table
-ROW = (POSITIONS, f"r/pipeline/{SHARD}")
+ROW = (POSITIONS, f"r/{PIPELINE}/{SHARD}")
 
 
 def stores() -> Stores:

@@ -86,7 +86,7 @@ class Reading:
             case "audit":
                 return await _last(self._audit, chain.KIND, stream, shard)
             case _:
-                return sum([1 async for _ in self._folder.names(f"{shard}/")])
+                return sum([1 async for _ in self._folder.names(f"{await begin(self._parts)}/{shard}/")])
 
     async def _look_at_replica(self, found: Evidence) -> None:
         found.replica_against_source = await compare(self._source.scan(TABLE), self._replica.scan(TABLE), KEY_NAMES)
