@@ -108,7 +108,7 @@ class Basics(Rig):
         asyncio.run(self.whole((put("a", 1, {"deep": value}),)))
 
     def test_08_what_is_too_large_is_rejected_or_kept(self) -> None:
-        """A change that is too large for the destination is Rejected by its position; without it the rest is written."""
+        """A change too large for the destination is Rejected by its position; without it the rest is written."""
 
         async def case() -> None:
             stores, sink = await self.start()

@@ -84,7 +84,7 @@ class Order(Rig):
         asyncio.run(case())
 
     def test_24_order_holds_when_part_of_a_batch_fails(self) -> None:
-        """When a destination takes part of a call, or of a batch, and refuses the rest, no item shows an older image."""
+        """When a destination takes a part of a batch and refuses the rest, no item shows an older image."""
 
         async def case(at: int, when: When) -> int:
             faults, stores = Faults(at, when, refuse), self.make_stores()
