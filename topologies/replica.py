@@ -37,6 +37,8 @@ PARALLEL_MAX = 32
 TOMBSTONE_SECONDS = 7 * 24 * 3600
 """How long a delete is remembered in mode guarded: longer than changes stay readable in the streams by default."""
 
+GLOBAL_TABLE_MARK = "aws:rep:"
+"""What the attributes start with that global tables of version 2017.11.29 write into items for themselves."""
 VERSION = "fanout_version"
 DELETED = "fanout_deleted"
 EXPIRES = "fanout_expires"
@@ -212,7 +214,15 @@ def cut(batch: Batch) -> Batch:
 
 def put_or_delete(change: Change, targets: Mapping[str, str]) -> ItemWrite:
     """Return the write that brings a change to the replica."""
-    return ItemWrite(targets[change.table], change.keys, change.after)
+    return ItemWrite(targets[change.table], change.keys, None if change.after is None else own(change.after))
+
+
+def own(image: bytes) -> bytes:
+    """Return an image without what a global table wrote into it: in another global table it would do harm."""
+    if b'"%b' % GLOBAL_TABLE_MARK.encode() not in image:
+        return image
+    item = orjson.loads(image)
+    return orjson.dumps({name: value for name, value in item.items() if not name.startswith(GLOBAL_TABLE_MARK)})
 
 
 def version_of(change: Change) -> str:
@@ -222,7 +232,7 @@ def version_of(change: Change) -> str:
 
 def guarded(change: Change, targets: Mapping[str, str]) -> ItemWrite:
     """Return the put of an item with its version, or of the tombstone of a removed one."""
-    image = change.keys if change.after is None else change.after
+    image = change.keys if change.after is None else own(change.after)
     extra = b',"%b":{"S":"%b"}' % (VERSION.encode(), version_of(change).encode())
     if change.after is None:
         expires = change.time_ms // 1000 + TOMBSTONE_SECONDS

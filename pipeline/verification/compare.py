@@ -13,6 +13,9 @@ from pipeline.wire.diff import canonical_item
 EXAMPLES_MAX = 20
 """How many keys of each kind of difference are listed; more are only counted."""
 
+GLOBAL_TABLE_MARK = "aws:rep:"
+"""Attributes that start so are a global table's own, and are not replicated: they do not count."""
+
 Items = AsyncIterable[Mapping[str, Any]]
 """Items as DynamoDB JSON objects, as `ItemStore.scan` yields them."""
 
@@ -83,4 +86,5 @@ def _key(item: Mapping[str, Any], key_names: Collection[str]) -> bytes:
 
 
 def _digest(item: Mapping[str, Any]) -> bytes:
-    return hashlib.blake2b(orjson.dumps(canonical_item(item)), digest_size=16).digest()
+    counted = {name: value for name, value in item.items() if not name.startswith(GLOBAL_TABLE_MARK)}
+    return hashlib.blake2b(orjson.dumps(canonical_item(counted)), digest_size=16).digest()
