@@ -35,6 +35,7 @@ class TableCapture(Rounds):
         self._children: dict[str, Shard] = {}
         self._absent: dict[str, int] = {}
         self._listings_ended = 0
+        self._all_finished = False
 
     @property
     def table(self) -> str:
@@ -50,11 +51,20 @@ class TableCapture(Rounds):
         """Finish, discover, lease, start. Raises Gap, after all the rest is done, when a shard is gone unread."""
         await self._finish()
         await self._discover()
+        await self._lease()
+        self._listings_ended = self._listings_ended + 1 if self._all_finished else 0
+
+    async def _look(self) -> None:
+        if await self._leases.called():
+            await self._lease()
+
+    async def _lease(self) -> None:
+        """Lease and start what may be read, as the last listing had it. Raises Gap as `_step` does."""
         family = sorted(set(self._known) | set(self._absent))
         rows = await self._store.read([self._leases.key(shard) for shard in family])
         by_shard = {shard: rows[self._leases.key(shard)] for shard in family if self._leases.key(shard) in rows}
         finished = {shard for shard, row in by_shard.items() if _is_finished(row)}
-        self._listings_ended = self._listings_ended + 1 if self._known and finished >= set(self._known) else 0
+        self._all_finished = bool(self._known) and finished >= set(self._known)
         lost = {shard for shard in self._absent if shard in by_shard} - finished
         doubtful = lost | {shard for shard, count in self._absent.items() if count < ABSENT_LISTINGS_MIN}
         known = self._known | {shard: Shard(shard) for shard in doubtful}
@@ -73,6 +83,7 @@ class TableCapture(Rounds):
                 self._children |= {child.id: child for child in await self._stream.shards(shard)}
                 await self._leases.release(shard, {"checkpoint": SHARD_END})
                 await self._crew.stop(shard)
+                await self._leases.call()
 
     async def _discover(self) -> None:
         """Read the listing; what we hold, or were told of, stays known, and parents that are not listed are counted."""
@@ -88,7 +99,10 @@ class TableCapture(Rounds):
         await self._crew.release_all()
 
     def _has_ended(self) -> bool:
-        return any(capture.ended for capture in self.captures.values())
+        return self._crew.has_died() or any(capture.ended for capture in self.captures.values())
+
+    def _due_at(self) -> float:
+        return self._leases.due_at
 
     def _pause_seconds(self, step_seconds: float) -> float:
         unconfirmed = any(count < ABSENT_LISTINGS_MIN for count in self._absent.values())

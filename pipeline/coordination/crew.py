@@ -72,15 +72,28 @@ class Crew(Generic[P]):
             task.cancel()
             await asyncio.wait([task])
 
+    def has_died(self) -> bool:
+        """Return True when a processor has stopped and its lease is not yet given back."""
+        return any(task.done() for task in self._tasks.values())
+
     async def release_all(self, fields: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         """Stop every processor and give every lease back, so that the next worker need not wait."""
-        for shard in list(self._tasks):
-            await self.stop(shard)
-        for shard in list(self._leases.held):
+        await asyncio.gather(*(self.stop(shard) for shard in list(self._tasks)))
+        await self._give_back({shard: (fields or {}).get(shard) for shard in self._leases.held})
+
+    async def _give_back(self, shards: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """Release leases side by side, then tell the others; one that cannot be released expires."""
+
+        async def release(shard: str, fields: Mapping[str, Any] | None) -> None:
             try:
-                await self._leases.release(shard, (fields or {}).get(shard))
+                await self._leases.release(shard, fields)
             except RetryLater as error:
                 logger.warning("lease of %s could not be given back, it will expire: %s", shard, error)
+                self._leases.drop(shard)
+
+        await asyncio.gather(*(release(*each) for each in shards.items()))
+        if shards:
+            await self._leases.call()
 
     def _start(self, shard: str) -> None:
         logger.info("works on %s", self._leases.key(shard))
@@ -90,16 +103,18 @@ class Crew(Generic[P]):
         self._tasks[shard] = asyncio.create_task(run, name=self._leases.key(shard))
 
     async def _bury(self) -> None:
-        """Drop the lease of every processor that has stopped or stalled: it is never renewed for a dead one."""
+        """Give back the lease of every processor that has stopped or stalled: it is never renewed for a dead one."""
+        gone: dict[str, None] = {}
         for shard, task in list(self._tasks.items()):
             stalled = self._clock.monotonic() - self.processors[shard].moved_at >= self._stall_seconds
             if not task.done() and not stalled:
                 continue
             error = task.exception() if task.done() and not task.cancelled() else None
             await self.stop(shard)
-            self._leases.drop(shard)
+            gone[shard] = None
             if stalled or error is not None:
                 self._mourn(shard, error)
+        await self._give_back(gone)
 
     def _mourn(self, shard: str, error: BaseException | None) -> None:
         """Say what happened, and leave the shard alone for a while."""

@@ -1,13 +1,23 @@
 """Keep, take and give back the leases of one group of shards."""
 
-from collections.abc import Callable, Collection, Mapping
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from pipeline.model.lease import Lease, Sightings, to_take
+from pipeline.coordination.bell import Bell
+from pipeline.model.errors import RetryLater
+from pipeline.model.lease import Hold, Lease, Sightings, to_take
 from pipeline.ports import Clock, FieldValue, StateRow, StateStore
 
 RENEWALS_PER_LEASE = 3
 """A lease is renewed this often within its time, so that two lost calls do not lose it."""
+LOOK_SECONDS = 1.0
+"""How often a worker looks whether a lease was given back, and how long it leaves a free one to whose share it is."""
+TAKES_MAX = 3
+"""How often in one step a worker tries for free leases that others were quicker to take."""
+BELL = "bell"
+"""What stands for a shard in the key of the group's bell."""
 TRIM_HORIZON = "TRIM_HORIZON"
 SHARD_END = "SHARD_END"
 
@@ -24,8 +34,8 @@ class Leases:
     """The leases of one group (a table's stream or a Kinesis stream) as one worker sees them.
 
     Rows have KCL's layout (`leaseKey`, `leaseOwner`, `leaseCounter`, `checkpoint`); the counter is the row's version.
-    `step` is called RENEWALS_PER_LEASE times a lease; it renews, observes and takes. A lease is lost when its row was
-    changed by someone else, or when it could not be renewed for the lease time.
+    `step` is called RENEWALS_PER_LEASE times a lease, and when `called` says so; it renews, observes and takes. A lease
+    is lost when its row was changed by someone else, or when it could not be renewed for the lease time.
     """
 
     def __init__(self, store: StateStore, clock: Clock, *, owner: str, group: str, lease_seconds: float) -> None:
@@ -34,8 +44,11 @@ class Leases:
         self._owner = owner
         self._group = group
         self._lease_seconds = lease_seconds
-        self._sightings = Sightings(lease_seconds)
+        self._sightings = Sightings(lease_seconds, LOOK_SECONDS)
+        self._bell = Bell(store, lease_key(group, BELL))
         self.held: dict[str, Held] = {}
+        self.due_at = math.inf
+        """Monotonic time at which a lease can be taken, as things were at the last step."""
 
     async def step(self, shards: Collection[str], wanted: Callable[[str, StateRow], bool]) -> None:
         """Renew what we hold, then take what we should, among `shards`.
@@ -47,11 +60,24 @@ class Leases:
             rows = await self._rows(shards)
             for shard in [s for s in self.held if s not in rows]:
                 self.drop(shard)
-            for shard in list(self.held):
-                await self._renew(shard, rows[shard])
-            await self._take({s: row for s, row in rows.items() if s in self.held or wanted(s, row)})
+            await _all(self._renew(shard, rows[shard]) for shard in list(self.held))
+            for _ in range(TAKES_MAX):
+                if await self._take({s: row for s, row in rows.items() if s in self.held or wanted(s, row)}):
+                    return
+                rows = await self._rows(shards)
         finally:
             self._drop_stale()
+
+    async def called(self) -> bool:
+        """Return True when the next step should be now: a lease was given back, or can be taken. Raises RetryLater."""
+        return await self._bell.rung() or self._clock.monotonic() >= self.due_at
+
+    async def call(self) -> None:
+        """Tell the others that leases were given back; who does not hear it sees it at the next step."""
+        try:
+            await self._bell.ring()
+        except RetryLater:
+            return
 
     def drop(self, shard: str) -> None:
         """Hold a lease no longer, without a word to the others: it expires unless it is taken again."""
@@ -97,18 +123,23 @@ class Leases:
             return
         await self._write_owned(shard, row)
 
-    async def _take(self, rows: Mapping[str, StateRow]) -> None:
+    async def _take(self, rows: Mapping[str, StateRow]) -> bool:
+        """Take what we should; return False when somebody else was quicker, and there may be more to take."""
         now = self._clock.monotonic()
         leases = [_lease(shard, row) for shard, row in rows.items()]
-        mine = self._owner
-        current = [Lease(each.shard, mine if each.shard in self.held else each.owner, each.counter) for each in leases]
-        expired = {
-            each.shard: each.shard not in self.held and (self._sightings.expired(each, now) or each.owner == mine)
-            for each in leases
-        }
-        free, steal = to_take(current, mine, expired)
-        for lease in (*free, *((steal,) if steal else ())):
-            await self._write_owned(lease.shard, rows[lease.shard])
+        holds = {each.shard: self._hold(each, now) for each in leases}
+        free, steal = to_take(leases, self._owner, holds)
+        await _all(self._write_owned(lease.shard, rows[lease.shard]) for lease in (*free, *((steal,) if steal else ())))
+        self.due_at = min(
+            (max(self._sightings.free_at(each), now + LOOK_SECONDS) for each in leases if each.shard not in self.held),
+            default=math.inf,
+        )
+        return all(lease.shard in self.held for lease in free)
+
+    def _hold(self, lease: Lease, now: float) -> Hold:
+        if lease.shard in self.held:
+            return Hold.OWNED
+        return Hold.FREE if lease.owner == self._owner else self._sightings.hold(lease, now)
 
     async def _write_owned(self, shard: str, row: StateRow) -> None:
         began = self._clock.monotonic()
@@ -132,3 +163,10 @@ def lease_key(group: str, shard: str) -> str:
 
 def _lease(shard: str, row: StateRow) -> Lease:
     return Lease(shard, str(row.fields.get("leaseOwner", "")), row.version)
+
+
+async def _all(calls: Iterable[Awaitable[None]]) -> None:
+    """Make calls side by side; raise the first error when all have ended."""
+    for outcome in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome

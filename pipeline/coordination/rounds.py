@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import math
 from abc import ABC, abstractmethod
+from contextlib import suppress
 
+from pipeline.coordination.leases import LOOK_SECONDS
 from pipeline.model.errors import PipelineError
 from pipeline.ports import Clock
 
@@ -15,7 +18,8 @@ logger = logging.getLogger(__name__)
 class Rounds(ABC):
     """Steps taken one at a time, and none after the drain: what was given back is not taken again.
 
-    What goes wrong in a step is told once, when it changes, and is looked at again in the next.
+    What goes wrong in a step is told once, when it changes, and is looked at again in the next. Between steps there are
+    looks, which cost little, at whether there is something to take.
     """
 
     def __init__(self, title: str, clock: Clock) -> None:
@@ -42,6 +46,13 @@ class Rounds(ABC):
             if not self._stopping:
                 await self._step()
 
+    async def look(self) -> None:
+        """Do what cannot wait for the next round; what goes wrong is met again there, and told there."""
+        async with self._stepping:
+            if not self._stopping:
+                with suppress(PipelineError):
+                    await self._look()
+
     async def drain(self) -> None:
         """Save, stop, and give the leases back; what cannot be saved is done again by the next worker."""
         self._stopping = True
@@ -55,6 +66,10 @@ class Rounds(ABC):
     @abstractmethod
     async def _step(self) -> None:
         """Do one round."""
+
+    @abstractmethod
+    async def _look(self) -> None:
+        """Do only what cannot wait."""
 
     @abstractmethod
     async def _finish(self) -> None:
@@ -72,6 +87,10 @@ class Rounds(ABC):
         """Return what a person should know although the round went well."""
         return ""
 
+    def _due_at(self) -> float:
+        """Return the monotonic time at which a look is due, however short the last one is ago."""
+        return math.inf
+
     def _pause_seconds(self, step_seconds: float) -> float:
         """Return how long to wait for the next round."""
         return step_seconds
@@ -82,6 +101,13 @@ class Rounds(ABC):
         self.problem = problem
 
     async def _pause(self, seconds: float) -> None:
-        until = self._clock.monotonic() + seconds
-        while not self._stopping and not self._has_ended() and (left := until - self._clock.monotonic()) > 0:
-            await self._clock.sleep(min(POLL_SECONDS, left))
+        now = self._clock.monotonic()
+        until, look_at = now + seconds, now + LOOK_SECONDS
+        while not self._stopping and now < until:
+            await self._clock.sleep(min(POLL_SECONDS, until - now))
+            now = self._clock.monotonic()
+            if self._has_ended():
+                return
+            if now >= min(look_at, self._due_at()):
+                await self.look()
+                look_at = now + LOOK_SECONDS

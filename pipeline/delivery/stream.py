@@ -40,7 +40,17 @@ class StreamDelivery(Rounds):
     async def _step(self) -> None:
         await self._finish()
         self.known = {shard.id: shard for shard in await self._log.shards()}
+        await self._lease()
+
+    async def _look(self) -> None:
+        if await self._leases.called():
+            await self._lease()
+
+    async def _lease(self) -> None:
         await self._crew.step(list(self.known), lambda _, row: not self._is_finished(row))
+
+    def _due_at(self) -> float:
+        return self._leases.due_at
 
     async def _leave(self) -> None:
         for delivery in self.deliveries.values():
@@ -48,7 +58,7 @@ class StreamDelivery(Rounds):
         await self._crew.release_all()
 
     def _has_ended(self) -> bool:
-        return any(delivery.ended for delivery in self.deliveries.values())
+        return self._crew.has_died() or any(delivery.ended for delivery in self.deliveries.values())
 
     async def _save(self, delivery: ShardDelivery) -> None:
         for topology in delivery.followers:
@@ -65,6 +75,7 @@ class StreamDelivery(Rounds):
                 done = self._finished(row.row) if row else frozenset()
                 await self._leases.release(shard, {"checkpoint": SHARD_END, "finished": done | self._topologies})
                 await self._crew.stop(shard)
+                await self._leases.call()
 
     def _is_finished(self, row: StateRow) -> bool:
         return self._topologies <= self._finished(row)

@@ -149,6 +149,7 @@ async def capture_host(setup: Setup, host: Host) -> None:
         stream.iterators.live_seconds = setup.source_iterator_seconds
         blurred: Any = Blurred(Remote(setup.network, stream), setup.loop, setup.blur)
         captures.append(capture_of(around, blurred, setup.packing))
+    host.work = [*captures]
     running = asyncio.gather(*(capture.run(STEP_SECONDS) for capture in captures))
     await _until_stopped(host, running)
     for capture in captures:
@@ -159,6 +160,7 @@ async def worker_host(setup: Setup, host: Host) -> None:
     """Deliver to every topology until SIGTERM; then wait for what is being written, save, and give the leases back."""
     runners = {name: _runner(setup, name) for name in NAMES}
     delivery = delivery_of(setup.around(host), runners)
+    host.work = [delivery]
     pumping = asyncio.ensure_future(pump(delivery, runners, setup.clock, host))
     running = asyncio.gather(delivery.run(STEP_SECONDS), pumping)
     await _until_stopped(host, running)

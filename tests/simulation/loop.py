@@ -38,6 +38,8 @@ class Host:
         self.stopping = asyncio.Event()
         """Set by SIGTERM."""
         self.tasks: list[asyncio.Task[Any]] = []
+        self.work: list[Any] = []
+        """Its captures, or its delivery."""
 
 
 HOST: contextvars.ContextVar[Host | None] = contextvars.ContextVar("host", default=None)

@@ -50,7 +50,7 @@ CAPTURE = (
     Mutant(
         "capture-believes-one-listing",
         "capture takes a parent that one listing lacks for trimmed",
-        "pipeline.capture.table:TableCapture._step",
+        "pipeline.capture.table:TableCapture._lease",
         "count < ABSENT_LISTINGS_MIN}",
         "count < 1}",
     ),
