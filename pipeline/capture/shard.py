@@ -1,6 +1,7 @@
 """One shard of a table's stream into Kinesis, in order, with its checkpoint behind the last acknowledgement."""
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 
 from pipeline.capture.outbox import Outbox
@@ -53,6 +54,11 @@ class ShardCapture:
     def moved_at(self) -> float:
         """Return the monotonic time of the last sign of life."""
         return self.report.moved_at
+
+    @property
+    def reports(self) -> Mapping[str, Report]:
+        """Return how it goes; the one part of the work has no name."""
+        return {"": self.report}
 
     async def run(self) -> None:
         """Capture until the shard has ended; returns early only when the lease is lost."""

@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from pipeline.coordination.leases import Leases
 from pipeline.model.backoff import Backoff
 from pipeline.model.errors import RetryLater, kind_and_place
+from pipeline.model.state import Report
 from pipeline.ports import Chance, Clock, StateRow
 
 STALL_LEASES_MAX = 6
@@ -23,6 +24,10 @@ class Processor(Protocol):
     @property
     def moved_at(self) -> float:
         """Return the monotonic time of the last sign of life."""
+
+    @property
+    def reports(self) -> Mapping[str, Report]:
+        """Return how the work goes, by name of its parts."""
 
     async def run(self) -> None:
         """Work until the shard has ended or the lease is lost; cancelled when the lease is gone."""
@@ -54,7 +59,7 @@ class Crew(Generic[P]):
         """Renew and take leases among `shards`, then start and stop processors to match. Never raises RetryLater."""
         await self._bury()
         try:
-            await self._leases.step(shards, lambda s, row: self._may_start(s) and wanted(s, row))
+            await self._leases.step(shards, lambda s, row: self._may_start(s) and wanted(s, row), self._reports)
         except RetryLater as error:
             logger.warning("leases wait: %s", error)
         for shard in [s for s in self._tasks if s not in self._leases.held]:
@@ -123,6 +128,10 @@ class Crew(Generic[P]):
         self._deaths[shard] = (deaths, self._clock.monotonic() + pause)
         cause = "has stalled" if error is None else f"died of {kind_and_place(error)}"
         logger.error("the work on %s %s; it is tried again in %.0f s", self._leases.key(shard), cause, pause)
+
+    def _reports(self, shard: str) -> Mapping[str, Report]:
+        processor = self.processors.get(shard)
+        return processor.reports if processor else {}
 
     def _may_start(self, shard: str) -> bool:
         return self._deaths.get(shard, (0, 0.0))[1] <= self._clock.monotonic()

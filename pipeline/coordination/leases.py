@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pipeline.coordination.bell import Bell
 from pipeline.model.errors import RetryLater
 from pipeline.model.lease import Hold, Lease, Sightings, to_take
+from pipeline.model.state import Report
 from pipeline.ports import Clock, FieldValue, StateRow, StateStore
+from pipeline.wire import lease as form
 
 RENEWALS_PER_LEASE = 3
 """A lease is renewed this often within its time, so that two lost calls do not lose it."""
@@ -50,17 +52,23 @@ class Leases:
         self.due_at = math.inf
         """Monotonic time at which a lease can be taken, as things were at the last step."""
 
-    async def step(self, shards: Collection[str], wanted: Callable[[str, StateRow], bool]) -> None:
+    async def step(
+        self,
+        shards: Collection[str],
+        wanted: Callable[[str, StateRow], bool],
+        told: Callable[[str], Mapping[str, Report]],
+    ) -> None:
         """Renew what we hold, then take what we should, among `shards`.
 
-        `wanted` says from a shard's row whether there is still work on it.
+        `wanted` says from a shard's row whether there is still work on it; what `told` returns of a shard is told to
+        people in its row.
         Raises RetryLater when the state table cannot be reached; what could not be renewed in time is dropped first.
         """
         try:
             rows = await self._rows(shards)
             for shard in [s for s in self.held if s not in rows]:
                 self.drop(shard)
-            await _all(self._renew(shard, rows[shard]) for shard in list(self.held))
+            await _all(self._renew(shard, rows[shard], told(shard)) for shard in list(self.held))
             for _ in range(TAKES_MAX):
                 if await self._take({s: row for s, row in rows.items() if s in self.held or wanted(s, row)}):
                     return
@@ -91,8 +99,7 @@ class Leases:
         held = self.held.get(shard)
         if held is None:
             return
-        kept = {**held.row.fields, **(fields or {})}
-        kept.pop("leaseOwner", None)
+        kept = {**form.released(held.row.fields), **(fields or {})}
         await self._store.write(StateRow(held.row.key, held.row.version + 1, kept), held.row.version)
         self.drop(shard)
 
@@ -114,14 +121,14 @@ class Leases:
             self._sightings.note(_lease(shard, row), now)
         return out
 
-    async def _renew(self, shard: str, row: StateRow) -> None:
+    async def _renew(self, shard: str, row: StateRow, reports: Mapping[str, Report]) -> None:
         """Raise the counter, or learn that the lease is another's."""
         held = self.held[shard]
         ours = row.fields.get("leaseOwner") == self._owner and row.version - held.row.version in (0, 1)
         if not ours:  # one above what we remember is our own write whose answer was lost
             self.drop(shard)
             return
-        await self._write_owned(shard, row)
+        await self._write_owned(shard, row, form.renewed(row.fields, reports, self._clock.now_ms()))
 
     async def _take(self, rows: Mapping[str, StateRow]) -> bool:
         """Take what we should; return False when somebody else was quicker, and there may be more to take."""
@@ -129,7 +136,9 @@ class Leases:
         leases = [_lease(shard, row) for shard, row in rows.items()]
         holds = {each.shard: self._hold(each, now) for each in leases}
         free, steal = to_take(leases, self._owner, holds)
-        await _all(self._write_owned(lease.shard, rows[lease.shard]) for lease in (*free, *((steal,) if steal else ())))
+        for_us = [(lease.shard, rows[lease.shard]) for lease in (*free, *((steal,) if steal else ()))]
+        at_ms = self._clock.now_ms()
+        await _all(self._write_owned(s, row, form.taken(row.fields, self._owner, at_ms)) for s, row in for_us)
         self.due_at = min(
             (max(self._sightings.free_at(each), now + LOOK_SECONDS) for each in leases if each.shard not in self.held),
             default=math.inf,
@@ -141,9 +150,9 @@ class Leases:
             return Hold.OWNED
         return Hold.FREE if lease.owner == self._owner else self._sightings.hold(lease, now)
 
-    async def _write_owned(self, shard: str, row: StateRow) -> None:
+    async def _write_owned(self, shard: str, row: StateRow, fields: Mapping[str, FieldValue]) -> None:
         began = self._clock.monotonic()
-        owned = StateRow(row.key, row.version + 1, {**row.fields, "leaseOwner": self._owner})
+        owned = StateRow(row.key, row.version + 1, fields)
         if await self._store.write(owned, row.version):
             self.held[shard] = Held(owned, began)
         else:

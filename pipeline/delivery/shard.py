@@ -68,6 +68,11 @@ class ShardDelivery:
         return self.report.moved_at
 
     @property
+    def reports(self) -> Mapping[str, Report]:
+        """Return how it goes by topology; the reading has no name."""
+        return {"": self.report, **{name: each.cursor.report for name, each in self.followers.items()}}
+
+    @property
     def ended(self) -> bool:
         """Return True when every topology has settled the whole shard and that is saved."""
         return all(follower.slot.saved.ended for follower in self.followers.values())

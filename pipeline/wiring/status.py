@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.aws.session import CONTROL, Aws
@@ -10,10 +11,14 @@ from pipeline.coordination.checkpoints import read_many
 from pipeline.coordination.leases import lease_key
 from pipeline.model.progress import Checkpoint
 from pipeline.model.shard import Shard, by_lineage
-from pipeline.ports import StateRow, StateStore
+from pipeline.ports import StateRow
 from pipeline.settings import Settings
+from pipeline.wire import lease as form
 from pipeline.wiring.build import Parts, parts_of, stream_of
 from pipeline.wiring.core import CAPTURE, checkpoint_key, group_of
+
+SILENT_LEASES = 2
+"""An owner that has not renewed for so many lease times, by the wall clocks of both, is shown as silent."""
 
 
 def collect(settings: Settings) -> dict[str, Any]:
@@ -34,11 +39,11 @@ async def _collect(parts: Parts) -> dict[str, Any]:
             continue
         shards = by_lineage(await stream_of(parts, table).shards())
         group = group_of(parts.around.log.name, table.name, table.stream_label)
-        rows = await _rows(parts.around.store, group, shards, [CAPTURE])
+        rows = await _rows(parts, group, shards, [CAPTURE])
         capture += [{"table": name, **row} for row in rows]
         newest_ms = max([newest_ms, *(row["time_ms"] for row in rows)])
     shards = by_lineage(await parts.around.log.shards())
-    delivery = await _rows(parts.around.store, parts.around.log.name, shards, list(settings.topologies))
+    delivery = await _rows(parts, parts.around.log.name, shards, list(settings.topologies))
     now_ms = parts.around.clock.now_ms()
     for row in capture:
         _add_age(row, now_ms)
@@ -52,32 +57,63 @@ async def _collect(parts: Parts) -> dict[str, Any]:
     }
 
 
-async def _rows(store: StateStore, group: str, shards: Sequence[Shard], names: Sequence[str]) -> list[dict[str, Any]]:
+async def _rows(parts: Parts, group: str, shards: Sequence[Shard], names: Sequence[str]) -> list[dict[str, Any]]:
+    store, now_ms, lease_seconds = parts.around.store, parts.around.clock.now_ms(), parts.around.lease_seconds
     leases = await store.read([lease_key(group, shard.id) for shard in shards])
     checkpoints = await read_many(store, [checkpoint_key(group, shard.id, n) for shard in shards for n in names])
     return [
-        _row(
-            shard, name, leases.get(lease_key(group, shard.id)), checkpoints.get(checkpoint_key(group, shard.id, name))
+        row_of(
+            shard.id,
+            name,
+            leases.get(lease_key(group, shard.id)),
+            checkpoints.get(checkpoint_key(group, shard.id, name)),
+            now_ms,
+            lease_seconds,
         )
         for shard in shards
         for name in names
     ]
 
 
-def _row(shard: Shard, name: str, lease: StateRow | None, checkpoint: Checkpoint | None) -> dict[str, Any]:
+def row_of(
+    shard: str, name: str, lease: StateRow | None, checkpoint: Checkpoint | None, now_ms: int, lease_seconds: float
+) -> dict[str, Any]:
+    """Return what the rows of a shard say of the capture, or of a topology: names, counts, times, never content."""
     fields: Mapping[str, Any] = lease.fields if lease else {}
-    row: dict[str, Any] = {} if name == CAPTURE else {"topology": name}
-    settled = checkpoint or Checkpoint()
+    settled, owner = checkpoint or Checkpoint(), fields.get("leaseOwner", "")
+    silent_seconds = max(0.0, (now_ms - fields["renewedMs"]) / 1000) if owner and "renewedMs" in fields else None
+    owners = [f"{each.owner} since {_moment(each.since_ms)}" for each in form.owners_of(fields)]
+    state, trouble = _state(fields, name, ended=settled.ended)
+    if state != "ended" and silent_seconds is not None and silent_seconds > SILENT_LEASES * lease_seconds:
+        state, trouble = f"owner silent for {silent_seconds:.0f} s", None
     return {
-        **row,
-        "shard": shard.id,
-        "state": "ended" if settled.ended else "working" if fields.get("leaseOwner") else "nobody works on it",
-        "owner": fields.get("leaseOwner", ""),
+        **({} if name == CAPTURE else {"topology": name}),
+        "shard": shard,
+        "state": state,
+        "reason": trouble.reason if trouble else "",
+        "since": _moment(trouble.since_ms) if trouble else "",
+        "owner": owner,
+        "owners": owners,
         "lease_counter": lease.version if lease else 0,
         "changes": settled.position,
         "sequence": str(settled.sequence or ""),
         "time_ms": settled.time_ms,
     }
+
+
+def _state(fields: Mapping[str, Any], name: str, *, ended: bool) -> tuple[str, form.Trouble | None]:
+    """Return the state in a word, and what is wrong: with the topology itself, or else with the reading for all."""
+    if ended or not fields.get("leaseOwner"):
+        return "ended" if ended else "nobody works on it", None
+    troubles = form.troubles_of(fields)
+    own, reading = troubles.get(name), troubles.get("")
+    if own is None and reading is not None:
+        return reading.flow if name == CAPTURE else f"reading {reading.flow}", reading
+    return (own.flow, own) if own else ("working", None)
+
+
+def _moment(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _add_age(row: dict[str, Any], now_ms: int) -> None:
