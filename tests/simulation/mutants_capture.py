@@ -182,22 +182,23 @@ LEASES = (
     Mutant(
         "lease-taken-from-the-living",
         "every lease counts as expired",
-        "pipeline.model.lease:Sightings.expired",
-        "return known is not None and",
-        "return True or",
+        "pipeline.model.lease:Sightings.hold",
+        "if free_for < 0:",
+        "if False:",
     ),
     Mutant(
         "lease-share-rounded-down",
-        "a worker's share of leases is rounded down, so that some find no owner",
+        "a worker's share of leases is rounded down, and what is left is nobody's",
         "pipeline.model.lease:to_take",
-        "math.ceil(",
-        "math.floor(",
+        "wanted = max(0, share - load[me])\n    if free:\n"
+        "        beyond = [lease for lease in left if lease not in free[:wanted]]",
+        "wanted = max(0, len(leases) // len(load) - load[me])\n    if free:\n        beyond = []",
     ),
     Mutant(
         "lease-never-expires",
         "a dead worker's leases are never taken",
-        "pipeline.model.lease:Sightings.expired",
-        "return known is not None and",
-        "return False and",
+        "pipeline.model.lease:Sightings.free_at",
+        "self._lease_seconds if lease.owner",
+        "math.inf if lease.owner",
     ),
 )
