@@ -12,8 +12,8 @@ from pipeline.model.backoff import CALLS
 from pipeline.model.errors import Misconfigured, PipelineError, Rejected, RetryLater
 from pipeline.ports import Chance, Clock, ItemStore, ItemWrite
 
-GET_ITEMS_MAX = 100
-"""Items looked at in one call, and written side by side."""
+GROUP_ITEMS_MAX = 25
+"""Items looked at in one call, and written side by side: what a kill leaves half done is at most so much."""
 BATCH_WRITES_MAX = 25
 ATTEMPTS_MAX = 10
 """How often an item is looked at and written again while answers are lost; a plan is repeated without harm."""
@@ -119,7 +119,7 @@ async def _groups(traces: Traces, aim: Aim) -> AsyncIterator[dict[bytes, Wish]]:
         if wish is None:
             continue
         group[wish.keys] = wish
-        if len(group) == GET_ITEMS_MAX:
+        if len(group) == GROUP_ITEMS_MAX:
             yield group
             group = {}
     if group:

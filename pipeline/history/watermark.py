@@ -104,6 +104,9 @@ async def _of_log(
     if settled.ended:
         return None
     place = f"stream {log.name}, shard {shard}"
+    if settled.parked:
+        oldest = min(key.time_ms for key in settled.parked.values())
+        return Bound(place, oldest, "changes from then on wait in the archive's quarantine: redrive them")
     times: list[int] = []
     try:
         iterator: str | None = await log.iterator(shard, settled.sequence)

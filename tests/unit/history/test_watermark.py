@@ -1,10 +1,11 @@
 """The watermark: never above a change that the archive lacks, and up to the clock when all is quiet."""
 
 import asyncio
+from dataclasses import replace
 
 from pipeline.capture.packing import Packer, Packing, WireForm
 from pipeline.history.watermark import SETTLING_SECONDS, unarchived, uncaptured, watermark
-from pipeline.model.progress import Checkpoint
+from pipeline.model.progress import Checkpoint, ParkedKey, Why
 from pipeline.testing.clock import SkippingClock
 from pipeline.testing.fakes import FakeLog, FakeTable
 
@@ -107,6 +108,22 @@ def test_a_change_that_is_not_archived_holds_it_back() -> None:
         assert page.records
         at, places = await place.found()
         assert (places, at in times) == (["stream changes"], True)
+
+    asyncio.run(story())
+
+
+def test_a_key_in_quarantine_holds_it_back() -> None:
+    """What the archive's sink refused is not in the archive, though the checkpoint has passed it."""
+
+    async def story() -> None:
+        place = Place()
+        first = await place.put("a")
+        await place.capture()
+        await place.archive()
+        (shard, checkpoint), *_ = place.archived.items()
+        waits = ParkedKey("2026", 1, 0, first, Why.REFUSED)
+        place.archived[shard] = replace(checkpoint, parked={"digest": waits})
+        assert await place.found() == (first, ["stream changes"])
 
     asyncio.run(story())
 
