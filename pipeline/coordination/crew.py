@@ -52,6 +52,7 @@ class Crew(Generic[P]):
         self._stall_seconds = STALL_LEASES_MAX * lease_seconds
         self._build = build
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tenures: dict[str, int] = {}
         self._deaths: dict[str, tuple[int, float]] = {}
         self.processors: dict[str, P] = {}
 
@@ -62,12 +63,20 @@ class Crew(Generic[P]):
             await self._leases.step(shards, lambda s, row: self._may_start(s) and wanted(s, row), self._reports)
         except RetryLater as error:
             logger.warning("leases wait: %s", error)
-        for shard in [s for s in self._tasks if s not in self._leases.held]:
+        for shard in [s for s in self._tasks if self._tenure(s) != self._tenures[s]]:
             logger.warning("the lease of %s is lost", self._leases.key(shard))
             await self.stop(shard)
         for shard in self._leases.held:
             if shard not in self._tasks:
                 self._start(shard)
+
+    def _tenure(self, shard: str) -> int | None:
+        """Return which tenure of its lease we are in; a processor does not outlive the one it was started in.
+
+        A lease can be lost and taken back in one step: where the processor stands, somebody else may have gone on.
+        """
+        held = self._leases.held.get(shard)
+        return held.tenure if held else None
 
     async def stop(self, shard: str) -> None:
         """Stop a shard's processor where it stands, as a kill would."""
@@ -104,6 +113,7 @@ class Crew(Generic[P]):
         logger.info("works on %s", self._leases.key(shard))
         processor = self._build(shard)
         self.processors[shard] = processor
+        self._tenures[shard] = self._leases.held[shard].tenure
         run: Coroutine[Any, Any, None] = processor.run()
         self._tasks[shard] = asyncio.create_task(run, name=self._leases.key(shard))
 

@@ -30,6 +30,8 @@ class Held:
 
     row: StateRow
     renewed_at: float
+    tenure: int
+    """The counter when it was taken: another one means that somebody else may have had it in between."""
 
 
 class Leases:
@@ -154,7 +156,8 @@ class Leases:
         began = self._clock.monotonic()
         owned = StateRow(row.key, row.version + 1, fields)
         if await self._store.write(owned, row.version):
-            self.held[shard] = Held(owned, began)
+            known = self.held.get(shard)
+            self.held[shard] = Held(owned, began, known.tenure if known else owned.version)
         else:
             self.drop(shard)
 
