@@ -57,7 +57,7 @@ def archived(store: FakeObjectStore) -> list[Sight]:
     """Return every change of an archive in its own order. Raises Corrupt when a segment is missing or damaged."""
 
     async def read() -> list[Sight]:
-        return [_sight(change) async for segment in segments(store) for change in segment.batch.changes]
+        return [sight(change) async for segment in segments(store) for change in segment.batch.changes]
 
     return asyncio.run(read())
 
@@ -69,24 +69,26 @@ def listed(folder: Path) -> list[Sight]:
         for text in file.read_text().splitlines():
             table, epoch, shard, line = text.split(" ", 3)
             change = change_from_line(LINE_DECODER.decode(line), table, epoch, shard)
-            sights.append(_sight(change))
+            sights.append(sight(change))
     return sights
 
 
-def _sight(change: Change) -> Sight:
+def sight(change: Change) -> Sight:
+    """Return a change as a sight."""
     old = int(json.loads(change.before)["n"]["N"]) if change.before else None
     new = int(json.loads(change.after)["n"]["N"]) if change.after else None
+    text = json.loads(change.after)["text"]["S"] if change.after else ""
     item = Item(change.table, json.loads(change.keys)["pk"]["S"])
-    return _numbered(item, old, new, (change.table, change.epoch, change.shard, change.sequence))
+    return _numbered(item, old, new, (change.table, change.epoch, change.shard, change.sequence), text)
 
 
-def _numbered(item: Item, old: int | None, new: int | None, identity: tuple[str, str, str, int]) -> Sight:
+def _numbered(item: Item, old: int | None, new: int | None, identity: tuple[str, str, str, int], text: str) -> Sight:
     """Return a sight with its number, and see that its images are neighbours: a hole shows inside a change, too."""
     if new is None:
         assert old is not None
-        return Sight(item, old + 1, True, identity)
+        return Sight(item, old + 1, True, identity, text)
     assert old is None or old == new - 1, f"{item} went from {old} to {new} in one change"
-    return Sight(item, new, False, identity)
+    return Sight(item, new, False, identity, text)
 
 
 def audited(store: FakeObjectStore) -> list[Sight]:
@@ -104,8 +106,9 @@ def audited(store: FakeObjectStore) -> list[Sight]:
 
 def _entry(entry: dict[str, Any]) -> Sight:
     old, new = (value and int(value["N"]) for value in entry["diff"]["n"])
+    text = (entry["diff"]["text"][1] or {}).get("S", "")
     item = Item(entry["table"], entry["keys"]["pk"]["S"])
-    return _numbered(item, old, new, (entry["table"], entry["epoch"], entry["shard"], int(entry["sequence"])))
+    return _numbered(item, old, new, (entry["table"], entry["epoch"], entry["shard"], int(entry["sequence"])), text)
 
 
 def verified(store: FakeObjectStore) -> Report:

@@ -81,6 +81,11 @@ class Service:
             process.kill()
             process.wait()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def terminate(self) -> int:
         """End it with SIGTERM and return its exit code."""
         assert self._process is not None

@@ -6,17 +6,21 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from tests.blackbox.history import Item, Write
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.blackbox.history import Entry, Item, Write
 from tests.blackbox.stack import Stack
 
 CALL_WRITES = 25
 DELETE_SHARE = 0.15
+PATIENCE_SECONDS = 0.5
 
 
 class Workload:
     """`changes` writes, puts and deletes mixed, over `keys` items of the stack's tables, at a steady pace.
 
-    What is deleted is there, and no put repeats what is stored, so every write is one change.
+    What is deleted is there, and no put repeats what is stored, so every write is one change. A `patient` one outlives
+    its server's absence: it asks again until it is answered or stopped.
     """
 
     def __init__(
@@ -30,12 +34,14 @@ class Workload:
         payload_bytes: int = 200,
         seed: int = 1,
         prefix: str = "key",
+        patient: bool = False,
     ) -> None:
         assert changes % (threads * CALL_WRITES) == 0, "whole calls only"
         self.changes = changes
-        self.journal: list[Write] = []
+        self.entries: list[Entry] = []
         self._pause_seconds = CALL_WRITES * threads / per_second
         self._payload_bytes = payload_bytes
+        self._patient = patient
         self._errors: list[BaseException] = []
         self._stop = threading.Event()
         items = [Item(stack.tables[number % len(stack.tables)], f"{prefix}-{number:04d}") for number in range(keys)]
@@ -57,6 +63,16 @@ class Workload:
     def done(self) -> bool:
         """Return True when all is written."""
         return not any(thread.is_alive() for thread in self._threads)
+
+    @property
+    def journal(self) -> list[Write]:
+        """Return the writes that were acknowledged so far."""
+        return [entry.write for entry in self.entries if entry.returned is not None]
+
+    @property
+    def unsure(self) -> list[Write]:
+        """Return the writes of which no answer came."""
+        return [entry.write for entry in self.entries if entry.returned is None]
 
     def stop(self) -> None:
         """End early, after the call under way."""
@@ -80,11 +96,25 @@ class Workload:
                 if self._stop.is_set():
                     return
                 writes = [_next(item, last.get(item), chance) for item in chance.sample(items, CALL_WRITES)]
-                self._send(client, writes)
+                invoked = time.monotonic()
+                returned = self._send_all(client, writes)
                 last.update((write.item, write) for write in writes)
-                self.journal.extend(writes)
+                self.entries.extend(Entry(write, invoked, returned) for write in writes)
         except Exception as error:  # noqa: BLE001  # a thread's death is told by finish
             self._errors.append(error)
+
+    def _send_all(self, client: Any, writes: Sequence[Write]) -> float | None:
+        """Send until it is acknowledged: the same again changes nothing, so it makes no second change."""
+        while True:
+            try:
+                self._send(client, writes)
+            except (BotoCoreError, ClientError):
+                if not self._patient:
+                    raise
+                if self._stop.wait(PATIENCE_SECONDS):
+                    return None
+            else:
+                return time.monotonic()
 
     def _send(self, client: Any, writes: Sequence[Write]) -> None:
         requests: dict[str, list[dict[str, Any]]] = {}

@@ -1,0 +1,1 @@
+"""Long runs of real processes while everything around them fails."""

@@ -1,0 +1,122 @@
+"""The processes of one pipeline, each behind gates of its own, and what is done to them."""
+
+import signal
+import time
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import takewhile
+from math import inf
+from pathlib import Path
+
+from tests.blackbox.stack import Service, Stack, eventually
+from tests.nemesis.proxy import PASS, Fault, Gate, Proxy
+from tests.nemesis.takeover import READS_AS_SECONDS, Hit, takeovers
+
+START_SECONDS = 90.0
+SERVICES = ("DYNAMODB", "DYNAMODB_STREAMS", "KINESIS", "S3")
+
+
+@dataclass
+class Member:
+    """One process."""
+
+    name: str
+    service: Service
+    gates: Mapping[str, Gate]
+    away: str = ""
+    """What was done to it, while it is not working."""
+    exits: list[int] = field(default_factory=list)
+    """Exit codes of SIGTERM."""
+
+
+class Fleet:
+    """Some captures and some workers."""
+
+    def __init__(self, stack: Stack, proxy: Proxy, config: Path, *, captures: int = 2, workers: int = 3) -> None:
+        self.members: dict[str, Member] = {}
+        self.hits: list[Hit] = []
+        self.surprises: list[str] = []
+        """Ends of processes that nobody asked for."""
+        self._proxy = proxy
+        self._hit: dict[str, tuple[float, str]] = {}
+        for command, number in [*(("capture", n) for n in range(captures)), *(("worker", n) for n in range(workers))]:
+            name = f"{command}-{number}"
+            gates = {
+                each: proxy.gate(name, stack.environment[f"AWS_ENDPOINT_URL_{each}"])
+                for each in SERVICES
+                if command == "worker" or each != "S3"
+            }
+            urls = {f"AWS_ENDPOINT_URL_{each}": gate.url for each, gate in gates.items()}
+            service = stack.service(command, config, name, FANOUT_WORKER_ID=name, **urls)
+            self.members[name] = Member(name, service, gates)
+
+    def start(self) -> None:
+        """Start all, and wait until they answer."""
+        for member in self.members.values():
+            member.service.start()
+        for member in self.members.values():
+            eventually(f"{member.name} answers", START_SECONDS, member.service.status, 0.5)
+
+    def present(self) -> list[str]:
+        """Return the names of those that work; one that has ended by itself is noted, and started again."""
+        for member in self.members.values():
+            if not member.away and not member.service.running:
+                self.surprises.append(f"{member.name} ended by itself:\n{member.service.tail()}")
+                member.service.kill()
+                member.service.start()
+        return [member.name for member in self.members.values() if not member.away]
+
+    def readers(self) -> list[str]:
+        """Return the names of those that have read a shard lately."""
+        since = time.monotonic() - READS_AS_SECONDS
+        lately = {read.gate for read in takewhile(lambda read: read.at >= since, reversed(self._proxy.reads))}
+        return [name for name in self.present() if name in lately]
+
+    def standing(self, name: str) -> bool:
+        """Return True while a shard of the victim that is away is read by nobody."""
+        at, kind = self._hit[name]
+        recent = self._proxy.reads[bisect_left(self._proxy.reads, at - READS_AS_SECONDS, key=lambda read: read.at) :]
+        return any(each.seconds is None for each in takeovers(recent, [Hit(at, name, kind, inf)]))
+
+    def hit(self, name: str, kind: str) -> None:
+        """Kill a process (KILL), ask it to end (TERM), ask and then kill it (TERM, KILL), or stop it (STOP)."""
+        member = self.members[name]
+        member.away = kind
+        self._hit[name] = (time.monotonic(), kind)
+        if kind == "KILL":
+            member.service.kill()
+        elif kind == "TERM":
+            member.exits.append(member.service.terminate())
+        elif kind == "STOP":
+            member.service.signal(signal.SIGSTOP)
+        else:
+            member.service.signal(signal.SIGTERM)
+            time.sleep(0.2)
+            member.service.kill()
+
+    def back(self, name: str) -> None:
+        """Undo a hit."""
+        member = self.members[name]
+        at, kind = self._hit.pop(name)
+        self.hits.append(Hit(at, name, kind, time.monotonic()))
+        if kind == "STOP":
+            member.service.signal(signal.SIGCONT)
+        else:
+            member.service.start()
+        member.away = ""
+
+    def strike(self, service: str, fault: Fault, names: list[str] | None = None) -> None:
+        """Set the fault of a service's gates: of all processes, or of these."""
+        for name in names or list(self.members):
+            gate = self.members[name].gates.get(service)
+            if gate is not None:
+                self._proxy.strike(gate, fault)
+
+    def heal(self) -> None:
+        """Bring back all that are away and end all faults."""
+        for service in SERVICES:
+            self.strike(service, PASS)
+        for member in self.members.values():
+            if member.away:
+                self.back(member.name)

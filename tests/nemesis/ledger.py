@@ -1,0 +1,64 @@
+"""The committed record of the campaigns: one row for each part."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.blackbox.history import quantiles
+from tests.blackbox.stack import ROOT
+from tests.nemesis.verdict import Outcome
+
+LEDGER = Path(__file__).with_name("LEDGER.md")
+PROCESS_HITS = ("KILL", "TERM", "TERM, KILL", "STOP")
+
+
+def row(outcome: Outcome, *, seed: int, lease_seconds: float, world: str, seconds: float, load: float) -> str:
+    """Return a part of a campaign as a row of the ledger."""
+    events = ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.hits.items()) if kind not in PROCESS_HITS)
+    cells = [
+        datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
+        _commit(),
+        str(seed),
+        world + (f"; {events}" if events else ""),
+        f"{lease_seconds:g}",
+        " / ".join(str(outcome.hits[kind]) for kind in PROCESS_HITS),
+        f"{outcome.changes:,}",
+        " / ".join(str(outcome.total(what)) for what in ("lost", "phantom", "duplicated", "divergent")),
+        str(outcome.total("reordered")),
+        str(len(outcome.regressed)),
+        _spread(outcome.seconds("KILL", "TERM, KILL")),
+        _spread(outcome.seconds("TERM")),
+        *(" / ".join(f"{value:.1f}" for value in outcome.lag[sink]) for sink in ("replica", "archive")),
+        f"{seconds:.0f}",
+        f"{load:.1f}",
+        "sound" if outcome.sound else f"**{len(outcome.complaints) or 'see above'}** broken",
+    ]
+    return "| " + " | ".join(cells) + " |\n"
+
+
+def append(text: str, path: Path = LEDGER) -> None:
+    """Add a row at the end."""
+    with path.open("a") as file:
+        file.write(text)
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    """Return count: p50 / p99 / max."""
+    return (
+        f"{len(seconds)}: " + " / ".join(f"{s:.1f}" for s in quantiles(seconds, (0.5, 0.99, 1.0))) if seconds else "–"
+    )
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = "+" if git("status", "--porcelain", "--", "pipeline", "topologies") else ""
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
+
+
+def load() -> float:
+    """Return the machine's load over the last 15 minutes: other work shares its cores."""
+    return os.getloadavg()[2]
