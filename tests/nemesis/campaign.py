@@ -5,65 +5,84 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 
 from tests.blackbox import ends
 from tests.blackbox.stack import Stack
 from tests.blackbox.workload import CALL_WRITES, Workload
-from tests.emulators import Emulators
 from tests.nemesis import ledger
 from tests.nemesis.fleet import Fleet
 from tests.nemesis.proxy import Proxy
+from tests.nemesis.servers import Servers
 from tests.nemesis.verdict import Outcome, judged
 from tests.nemesis.watch import Lookout
+from tests.nemesis.weather import Reshards, Restarts, Weather
 
 THREADS = 2
 CHANGES_MAX = 1_000_000
-KEYS, SHARDS = 300, 6
-SETTLE_SECONDS = 300.0
+KEYS = 300
+SETTLE_SECONDS = 400.0
 SHORT_LEASE_SECONDS = 5.0
 TOPOLOGIES = ("replica", "archive", "audit")
-KINDS = {"KILL": 10, "TERM": 2, "TERM, KILL": 1, "STOP": 1}
-"""How often each kind of hit comes, relatively."""
+KINDS = {"KILL": 20, "TERM": 4, "TERM, KILL": 2, "STOP": 2, "ALL": 1}
+"""How often each kind of hit comes, relatively; ALL kills all captures, or all workers, at once."""
+KILLS = ("KILL", "TERM, KILL", "ALL")
 
 
-def arguments() -> argparse.Namespace:
+def arguments(line: list[str] | None = None) -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.nemesis.campaign", description=__doc__)
-    parser.add_argument("--kills", type=int, default=50, help="kill -9 in this part")
+    parser.add_argument("--hits", type=int, default=50, help="processes killed, stopped or asked to end in this part")
     parser.add_argument("--rate", type=float, default=150.0, help="changes a second at the source")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lease", type=float, default=10.0, help="lease_seconds")
     parser.add_argument("--captures", type=int, default=2)
     parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--only", choices=KINDS, help="hits of this kind alone; --kills counts them")
+    parser.add_argument("--shards", type=int, default=6)
+    parser.add_argument("--only", choices=KINDS, help="hits of this kind alone")
+    parser.add_argument("--faults", action="store_true", help="calls go wrong, too")
+    parser.add_argument("--reshard", action="store_true", help="Kinesis shards split and merge, too")
+    parser.add_argument("--restart", action="store_true", help="emulators are killed and come back, too")
+    parser.add_argument("--speed", type=int, default=1, help="DynamoDB Local's clock runs so fast: shards roll")
     parser.add_argument("--ledger", type=Path, default=ledger.LEDGER)
-    return parser.parse_args()
+    return parser.parse_args(line)
 
 
 class Campaign:
     """One part: a pipeline of its own on emulators of its own."""
 
-    def __init__(self, options: argparse.Namespace, stack: Stack, proxy: Proxy) -> None:
+    def __init__(self, options: argparse.Namespace, servers: Servers, stack: Stack, proxy: Proxy) -> None:
         self.options = options
         self.stack = stack
         self.proxy = proxy
         self.chance = random.Random(options.seed)
         config = stack.write(stack.sections(stack.shipped, lease_seconds=options.lease))
-        stack.create(config, SHARDS)
+        stack.create(config, options.shards)
         self.fleet = Fleet(stack, proxy, config, captures=options.captures, workers=options.workers)
         self.lookout = Lookout(stack)
-        whole = THREADS * CALL_WRITES
         self.workload = Workload(
             stack,
-            changes=CHANGES_MAX // whole * whole,
+            changes=CHANGES_MAX,
             keys=KEYS,
             per_second=options.rate,
+            threads=THREADS,
             seed=options.seed,
             patient=True,
         )
+        self.weather = Weather(self.fleet, self.chance)
+        self.reshards = Reshards(stack.client("kinesis"), stack.stream, self.chance)
+        self.restarts = Restarts(servers, self.fleet, self.chance)
+        self._turns: list[Callable[[], None]] = [
+            turn
+            for wanted, turn in (
+                (options.faults, self.weather.turn),
+                (options.reshard, self.reshards.turn),
+                (options.restart, self.restarts.turn),
+            )
+            if wanted
+        ]
 
     def run(self) -> Outcome:
         """Run to the verdict."""
@@ -73,29 +92,38 @@ class Campaign:
         try:
             self._torment()
             self.workload.stop()
+            self.weather.clear()
             self.fleet.heal()
             self._settle()
         finally:
             self.workload.stop()
             self.lookout.stop()
-        self.fleet.present()
-        for member in self.fleet.members.values():
-            member.exits.append(member.service.terminate())
-        return judged(self.stack, self.workload, self.lookout, self.fleet, self.proxy.reads)
+        self.fleet.end()
+        outcome = judged(self.stack, self.workload, self.lookout, self.fleet, self.proxy.reads)
+        outcome.events = self.events()
+        return outcome
+
+    def events(self) -> Counter[str]:
+        """Return what was done besides the hits."""
+        return self.weather.done + self.reshards.done + self.restarts.done
 
     def _torment(self) -> None:
-        """Hit one process after the other; with a long lease, wait until its shards are read again."""
-        done, wanted = 0, self.options.kills
-        while done < wanted:
+        """Do one thing after the other; but when all are hit, somebody is left who can take over."""
+        for number in range(self.options.hits):
             time.sleep(self.chance.uniform(0.2, 0.5) * min(self.options.lease, 5.0))
+            for turn in self._turns:
+                turn()
             kind = self.options.only or self.chance.choices(list(KINDS), list(KINDS.values()))[0]
-            name = self.chance.choice(self.fleet.readers() or self.fleet.present())
-            self.fleet.hit(name, kind)
-            self._stay_away(name, kind)
-            self.fleet.back(name)
-            done += kind == (self.options.only or "KILL") or kind == "TERM, KILL"
-            print(f"{done}/{wanted} {kind} {name}; {len(self.workload.entries):,} changes", flush=True)
-            self._must_go_on()
+            victims = self.fleet.victims(kind, self.chance)
+            for name in victims:
+                self.fleet.hit(name, "KILL" if kind == "ALL" else kind)
+            if len(victims) == 1:
+                self._stay_away(victims[0], kind)
+            for name in victims:
+                self.fleet.back(name)
+            written = len(self.workload.entries)
+            print(f"{number + 1}/{self.options.hits} {kind} {victims}; {written:,} changes", flush=True)
+            assert not self.workload.done, "the writers ended"
 
     def _stay_away(self, name: str, kind: str) -> None:
         """Wait: with a short lease for shorter or longer than that, else until others have all the victim had."""
@@ -107,9 +135,6 @@ class Campaign:
         while self.fleet.standing(name) and time.monotonic() < deadline:
             time.sleep(0.2)
 
-    def _must_go_on(self) -> None:
-        assert not self.workload.done, "the writers ended"
-
     def _settle(self) -> None:
         """Wait until every topology has saved as many changes as were written; the judges say what lacks if not."""
         client, wanted = self.stack.client("dynamodb"), len(self.workload.entries)
@@ -117,30 +142,23 @@ class Campaign:
         while time.monotonic() < deadline and any(
             ends.settled(self.stack, client, name) < wanted for name in TOPOLOGIES
         ):
+            self.fleet.present()
             time.sleep(1.0)
 
 
 def part(options: argparse.Namespace) -> Outcome:
     """Run one part and add its row."""
+    assert CHANGES_MAX % (THREADS * CALL_WRITES) == 0
     began = time.monotonic()
-    with ExitStack() as opened:
-        folder = Path(
-            opened.enter_context(tempfile.TemporaryDirectory(prefix="nemesis-", delete=False))
-            if sys.version_info >= (3, 12)
-            else tempfile.mkdtemp(prefix="nemesis-")
-        )
-        print(f"working in {folder}", flush=True)
-        emulators = Emulators(folder)
-        opened.callback(emulators.close)
-        settings = emulators.settings("ministack", "dynamodb-local", "kinesis-local")
-        proxy = opened.enter_context(Proxy(options.seed))
-        stack = opened.enter_context(Stack(folder, settings, f"nem-{options.seed}", tables=2))
-        outcome = Campaign(options, stack, proxy).run()
-    world = f"{options.captures} captures, {options.workers} workers, {SHARDS} shards"
-    seconds = time.monotonic() - began
-    text = ledger.row(
-        outcome, seed=options.seed, lease_seconds=options.lease, world=world, seconds=seconds, load=ledger.load()
-    )
+    folder = Path(tempfile.mkdtemp(prefix="nemesis-"))
+    print(f"logs are in {folder}", flush=True)
+    with (
+        Servers(folder, kept=options.restart, speed=options.speed) as servers,
+        Proxy(options.seed) as proxy,
+        Stack(folder, servers.settings, f"nem-{options.seed}", tables=2) as stack,
+    ):
+        outcome = Campaign(options, servers, stack, proxy).run()
+    text = ledger.row(outcome, options, seconds=time.monotonic() - began)
     ledger.append(text, options.ledger)
     print(text)
     return outcome

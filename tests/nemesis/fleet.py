@@ -1,8 +1,10 @@
 """The processes of one pipeline, each behind gates of its own, and what is done to them."""
 
+import random
 import signal
 import time
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -24,6 +26,8 @@ class Member:
     name: str
     service: Service
     gates: Mapping[str, Gate]
+    ready: bool = False
+    """True since it has answered; a process that has not may be ended by SIGTERM without a word."""
     away: str = ""
     """What was done to it, while it is not working."""
     exits: list[int] = field(default_factory=list)
@@ -55,23 +59,38 @@ class Fleet:
         """Start all, and wait until they answer."""
         for member in self.members.values():
             member.service.start()
-        for member in self.members.values():
-            eventually(f"{member.name} answers", START_SECONDS, member.service.status, 0.5)
+        eventually("all answer", START_SECONDS, lambda: len(self.present()) == len(self.members), 0.5)
 
     def present(self) -> list[str]:
-        """Return the names of those that work; one that has ended by itself is noted, and started again."""
+        """Return the names of those that answer; one that has ended by itself is noted, and started again."""
         for member in self.members.values():
-            if not member.away and not member.service.running:
+            if member.away:
+                continue
+            if not member.service.running:
                 self.surprises.append(f"{member.name} ended by itself:\n{member.service.tail()}")
                 member.service.kill()
                 member.service.start()
-        return [member.name for member in self.members.values() if not member.away]
+                member.ready = False
+            member.ready = member.ready or bool(member.service.status())
+        return [member.name for member in self.members.values() if member.ready and not member.away]
 
     def readers(self) -> list[str]:
         """Return the names of those that have read a shard lately."""
         since = time.monotonic() - READS_AS_SECONDS
         lately = {read.gate for read in takewhile(lambda read: read.at >= since, reversed(self._proxy.reads))}
         return [name for name in self.present() if name in lately]
+
+    def victims(self, kind: str, chance: random.Random) -> list[str]:
+        """Return whom to hit: a reader of shards while another of his kind is ready, or all of a kind."""
+        eventually("somebody can be hit", START_SECONDS, self._replaceable, 0.3)
+        name = chance.choice(self._replaceable())
+        if kind != "ALL":
+            return [name]
+        return [each for each in self.present() if _command(each) == _command(name)]
+
+    def _replaceable(self) -> list[str]:
+        kinds = Counter(map(_command, self.present()))
+        return [name for name in self.readers() if kinds[_command(name)] > 1]
 
     def standing(self, name: str) -> bool:
         """Return True while a shard of the victim that is away is read by nobody."""
@@ -104,7 +123,14 @@ class Fleet:
             member.service.signal(signal.SIGCONT)
         else:
             member.service.start()
+            member.ready = False
         member.away = ""
+
+    def end(self) -> None:
+        """Ask all to end."""
+        eventually("all answer", START_SECONDS, lambda: len(self.present()) == len(self.members), 0.5)
+        for member in self.members.values():
+            member.exits.append(member.service.terminate())
 
     def strike(self, service: str, fault: Fault, names: list[str] | None = None) -> None:
         """Set the fault of a service's gates: of all processes, or of these."""
@@ -120,3 +146,7 @@ class Fleet:
         for member in self.members.values():
             if member.away:
                 self.back(member.name)
+
+
+def _command(name: str) -> str:
+    return name.partition("-")[0]

@@ -1,5 +1,6 @@
 """The committed record of the campaigns: one row for each part."""
 
+import argparse
 import os
 import subprocess
 from collections.abc import Sequence
@@ -14,28 +15,35 @@ LEDGER = Path(__file__).with_name("LEDGER.md")
 PROCESS_HITS = ("KILL", "TERM", "TERM, KILL", "STOP")
 
 
-def row(outcome: Outcome, *, seed: int, lease_seconds: float, world: str, seconds: float, load: float) -> str:
+def row(outcome: Outcome, options: argparse.Namespace, *, seconds: float) -> str:
     """Return a part of a campaign as a row of the ledger."""
-    events = ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.hits.items()) if kind not in PROCESS_HITS)
     cells = [
         datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
         _commit(),
-        str(seed),
-        world + (f"; {events}" if events else ""),
-        f"{lease_seconds:g}",
+        str(options.seed),
+        _world(outcome, options),
+        f"{options.lease:g}",
         " / ".join(str(outcome.hits[kind]) for kind in PROCESS_HITS),
         f"{outcome.changes:,}",
         " / ".join(str(outcome.total(what)) for what in ("lost", "phantom", "duplicated", "divergent")),
         str(outcome.total("reordered")),
         str(len(outcome.regressed)),
+        str(sum(each.repeats for each in outcome.sinks.values())),
         _spread(outcome.seconds("KILL", "TERM, KILL")),
         _spread(outcome.seconds("TERM")),
         *(" / ".join(f"{value:.1f}" for value in outcome.lag[sink]) for sink in ("replica", "archive")),
         f"{seconds:.0f}",
-        f"{load:.1f}",
-        "sound" if outcome.sound else f"**{len(outcome.complaints) or 'see above'}** broken",
+        f"{os.getloadavg()[2]:.1f}",
+        "sound" if outcome.sound else "**broken**",
     ]
     return "| " + " | ".join(cells) + " |\n"
+
+
+def _world(outcome: Outcome, options: argparse.Namespace) -> str:
+    text = f"{options.captures} captures, {options.workers} workers, {options.shards} shards, {options.rate:g}/s"
+    if options.speed > 1:
+        text += f", table clock x{options.speed}"
+    return text + "".join(f"; {count} {kind}" for kind, count in sorted(outcome.events.items()))
 
 
 def append(text: str, path: Path = LEDGER) -> None:
@@ -47,7 +55,7 @@ def append(text: str, path: Path = LEDGER) -> None:
 def _spread(seconds: Sequence[float]) -> str:
     """Return count: p50 / p99 / max."""
     return (
-        f"{len(seconds)}: " + " / ".join(f"{s:.1f}" for s in quantiles(seconds, (0.5, 0.99, 1.0))) if seconds else "–"
+        f"{len(seconds)}: " + " / ".join(f"{s:.1f}" for s in quantiles(seconds, (0.5, 0.99, 1.0))) if seconds else "-"
     )
 
 
@@ -57,8 +65,3 @@ def _commit() -> str:
 
     changed = "+" if git("status", "--porcelain", "--", "pipeline", "topologies") else ""
     return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
-
-
-def load() -> float:
-    """Return the machine's load over the last 15 minutes: other work shares its cores."""
-    return os.getloadavg()[2]

@@ -31,7 +31,7 @@ _HTML = b"<html><body><h1>The proxy is not well</h1></body></html>"
 class Mode(Enum):
     """What a gate does to a request."""
 
-    PASS = "pass"  # noqa: S105  # no password
+    PASS = "pass"  # no password
     LATENCY = "latency"
     """Hold the request back for up to `seconds`."""
     DRIP = "drip"

@@ -14,9 +14,9 @@ from tests.blackbox.history import Entry, Item, Verdict, differences, final, jud
 from tests.blackbox.stack import AWAY, HOME, Stack
 from tests.blackbox.workload import Workload
 from tests.nemesis.fleet import Fleet
+from tests.nemesis.proxy import Read
 from tests.nemesis.takeover import Takeover, takeovers
 from tests.nemesis.watch import Lookout
-from tests.nemesis.proxy import Read
 
 
 @dataclass
@@ -30,6 +30,8 @@ class Outcome:
     complaints: list[str] = field(default_factory=list)
     """Everything else that is wrong, in words."""
     regressed: list[str] = field(default_factory=list)
+    events: Counter[str] = field(default_factory=Counter)
+    """What was done besides the hits."""
     lag: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property

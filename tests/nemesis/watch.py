@@ -1,7 +1,10 @@
 """Looks, again and again, at the sinks of a run: what has arrived when, and whether the replica ever goes back."""
 
+import contextlib
 import threading
 import time
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.wire import chain, segment
 from tests.blackbox import ends
@@ -41,7 +44,8 @@ class Lookout:
     def _run(self) -> None:
         try:
             while not self._stop.wait(LOOK_SECONDS):
-                self._look()
+                with contextlib.suppress(BotoCoreError, ClientError):  # a server that is away is not looked at
+                    self._look()
             self._look()
         except Exception as error:  # noqa: BLE001  # a thread's death is told by its owner
             self.error = f"{type(error).__name__}: {error}"

@@ -1,0 +1,132 @@
+"""What happens around the processes: calls that go wrong, shards that split and merge, servers that go and come."""
+
+import random
+import time
+from collections import Counter
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tests.nemesis.fleet import SERVICES, Fleet
+from tests.nemesis.proxy import PASS, Fault, Mode
+from tests.nemesis.servers import PERSIST_SECONDS, Servers
+
+FAULTS = (
+    Fault(Mode.LATENCY, 0.5, 3.0),
+    Fault(Mode.LATENCY, 0.05, 30.0),
+    Fault(Mode.RESET, 0.3),
+    Fault(Mode.LOST_ANSWER, 0.3),
+    Fault(Mode.HALF_OPEN),
+    Fault(Mode.DRIP, 0.3),
+    Fault(Mode.PARTITION),
+    Fault(Mode.UNAVAILABLE, 0.5),
+    Fault(Mode.PAGE, 0.3),
+    Fault(Mode.BAD_REQUEST, 0.2),
+)
+FAULT_SECONDS = (1.0, 8.0)
+SHARDS_MIN, SHARDS_MAX = 3, 10
+RESHARDED_SECONDS = 30.0
+
+
+class Weather:
+    """Faults at the gates: one at a time, of one service, for one process or all."""
+
+    def __init__(self, fleet: Fleet, chance: random.Random) -> None:
+        self.done: Counter[str] = Counter()
+        self._fleet = fleet
+        self._chance = chance
+        self._service = ""
+        self._until = 0.0
+
+    def turn(self) -> None:
+        """End the fault that has lasted long enough, begin another."""
+        if time.monotonic() < self._until:
+            return
+        self.clear()
+        fault, self._service = self._chance.choice(FAULTS), self._chance.choice(SERVICES)
+        names = sorted(self._fleet.members)
+        self._fleet.strike(self._service, fault, self._chance.choice([None, [self._chance.choice(names)]]))
+        self.done[f"{fault.mode.value} {self._service}"] += 1
+        self._until = time.monotonic() + self._chance.uniform(*FAULT_SECONDS)
+
+    def clear(self) -> None:
+        """End the fault of the moment."""
+        if self._service:
+            self._fleet.strike(self._service, PASS)
+            self._service = ""
+
+
+class Reshards:
+    """Splits, merges and changes of the shard count of a Kinesis stream."""
+
+    def __init__(self, client: Any, stream: str, chance: random.Random) -> None:
+        self.done: Counter[str] = Counter()
+        self._client = client
+        self._stream = stream
+        self._chance = chance
+
+    def turn(self) -> None:
+        """Reshard once, if the stream is at rest."""
+        if (
+            self._client.describe_stream_summary(StreamName=self._stream)["StreamDescriptionSummary"]["StreamStatus"]
+            != "ACTIVE"
+        ):
+            return
+        shards = self._open()
+        kinds = ["count"] + ["split"] * (len(shards) < SHARDS_MAX) + ["merge"] * (len(shards) > SHARDS_MIN)
+        kind = self._chance.choice(kinds)
+        try:
+            {"split": self._split, "merge": self._merge, "count": self._count}[kind](shards)
+        except ClientError as error:
+            kind = f"{kind} refused ({error.response['Error']['Code']})"
+        self.done[kind] += 1
+
+    def _open(self) -> list[dict[str, Any]]:
+        """Return the open shards in order of their keys."""
+        shards = self._client.list_shards(StreamName=self._stream)["Shards"]
+        found = [each for each in shards if "EndingSequenceNumber" not in each["SequenceNumberRange"]]
+        return sorted(found, key=_start)
+
+    def _split(self, shards: list[dict[str, Any]]) -> None:
+        shard = self._chance.choice(shards)
+        middle = (_start(shard) + int(shard["HashKeyRange"]["EndingHashKey"])) // 2
+        self._client.split_shard(StreamName=self._stream, ShardToSplit=shard["ShardId"], NewStartingHashKey=str(middle))
+
+    def _merge(self, shards: list[dict[str, Any]]) -> None:
+        left = self._chance.randrange(len(shards) - 1)
+        self._client.merge_shards(
+            StreamName=self._stream,
+            ShardToMerge=shards[left]["ShardId"],
+            AdjacentShardToMerge=shards[left + 1]["ShardId"],
+        )
+
+    def _count(self, shards: list[dict[str, Any]]) -> None:
+        target = self._chance.choice([n for n in range(SHARDS_MIN, SHARDS_MAX + 1) if n <= 2 * len(shards) <= 4 * n])
+        self._client.update_shard_count(StreamName=self._stream, TargetShardCount=target, ScalingType="UNIFORM_SCALING")
+
+
+def _start(shard: dict[str, Any]) -> int:
+    return int(shard["HashKeyRange"]["StartingHashKey"])
+
+
+class Restarts:
+    """Servers that are killed and come back with what they had on disk."""
+
+    def __init__(self, servers: Servers, fleet: Fleet, chance: random.Random) -> None:
+        self.done: Counter[str] = Counter()
+        self._servers = servers
+        self._fleet = fleet
+        self._chance = chance
+
+    def turn(self) -> None:
+        """Kill one server for a few seconds.
+
+        kinesis-local acknowledges before it writes to disk, unlike Kinesis: it gets no call for that long first.
+        """
+        service = self._chance.choice(sorted(self._servers.by_service))
+        if service == "KINESIS":
+            self._fleet.strike(service, Fault(Mode.PARTITION))
+            time.sleep(2.0 * PERSIST_SECONDS + 1.0)
+        self._servers.restart(service, self._chance.uniform(0.0, 4.0))
+        self._fleet.strike(service, PASS)
+        self.done[f"restart {service}"] += 1
