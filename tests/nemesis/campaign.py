@@ -136,14 +136,15 @@ class Campaign:
             time.sleep(0.2)
 
     def _settle(self) -> None:
-        """Wait until every topology has saved as many changes as were written; the judges say what lacks if not."""
-        client, wanted = self.stack.client("dynamodb"), len(self.workload.entries)
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while time.monotonic() < deadline and any(
-            ends.settled(self.stack, client, name) < wanted for name in TOPOLOGIES
-        ):
-            self.fleet.present()
-            time.sleep(1.0)
+        settle(self.stack, self.fleet, len(self.workload.entries), SETTLE_SECONDS)
+
+
+def settle(stack: Stack, fleet: Fleet, changes: int, seconds: float) -> None:
+    """Wait until every topology has saved so many changes; if they never do, the judges say what lacks."""
+    client, deadline = stack.client("dynamodb"), time.monotonic() + seconds
+    while time.monotonic() < deadline and any(ends.settled(stack, client, name) < changes for name in TOPOLOGIES):
+        fleet.present()
+        time.sleep(0.5)
 
 
 def part(options: argparse.Namespace) -> Outcome:

@@ -5,8 +5,6 @@ import time
 from collections import Counter
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from tests.nemesis.fleet import SERVICES, Fleet
 from tests.nemesis.proxy import PASS, Fault, Mode
 from tests.nemesis.servers import PERSIST_SECONDS, Servers
@@ -25,7 +23,6 @@ FAULTS = (
 )
 FAULT_SECONDS = (1.0, 8.0)
 SHARDS_MIN, SHARDS_MAX = 3, 10
-RESHARDED_SECONDS = 30.0
 
 
 class Weather:
@@ -67,42 +64,48 @@ class Reshards:
 
     def turn(self) -> None:
         """Reshard once, if the stream is at rest."""
-        if (
-            self._client.describe_stream_summary(StreamName=self._stream)["StreamDescriptionSummary"]["StreamStatus"]
-            != "ACTIVE"
-        ):
+        if not self.at_rest():
             return
-        shards = self._open()
-        kinds = ["count"] + ["split"] * (len(shards) < SHARDS_MAX) + ["merge"] * (len(shards) > SHARDS_MIN)
-        kind = self._chance.choice(kinds)
-        try:
-            {"split": self._split, "merge": self._merge, "count": self._count}[kind](shards)
-        except ClientError as error:
-            kind = f"{kind} refused ({error.response['Error']['Code']})"
-        self.done[kind] += 1
+        count = len(self._open())
+        kinds = [self.count] + [self.split] * (count < SHARDS_MAX) + [self.merge] * (count > SHARDS_MIN)
+        self._chance.choice(kinds)()
 
-    def _open(self) -> list[dict[str, Any]]:
-        """Return the open shards in order of their keys."""
-        shards = self._client.list_shards(StreamName=self._stream)["Shards"]
-        found = [each for each in shards if "EndingSequenceNumber" not in each["SequenceNumberRange"]]
-        return sorted(found, key=_start)
+    def at_rest(self) -> bool:
+        """Return True when no reshard is under way."""
+        summary = self._client.describe_stream_summary(StreamName=self._stream)["StreamDescriptionSummary"]
+        return bool(summary["StreamStatus"] == "ACTIVE")
 
-    def _split(self, shards: list[dict[str, Any]]) -> None:
-        shard = self._chance.choice(shards)
+    def split(self) -> None:
+        """Split one shard in the middle."""
+        shard = self._chance.choice(self._open())
         middle = (_start(shard) + int(shard["HashKeyRange"]["EndingHashKey"])) // 2
         self._client.split_shard(StreamName=self._stream, ShardToSplit=shard["ShardId"], NewStartingHashKey=str(middle))
+        self.done["split"] += 1
 
-    def _merge(self, shards: list[dict[str, Any]]) -> None:
+    def merge(self) -> None:
+        """Merge two neighbours."""
+        shards = self._open()
         left = self._chance.randrange(len(shards) - 1)
         self._client.merge_shards(
             StreamName=self._stream,
             ShardToMerge=shards[left]["ShardId"],
             AdjacentShardToMerge=shards[left + 1]["ShardId"],
         )
+        self.done["merge"] += 1
 
-    def _count(self, shards: list[dict[str, Any]]) -> None:
-        target = self._chance.choice([n for n in range(SHARDS_MIN, SHARDS_MAX + 1) if n <= 2 * len(shards) <= 4 * n])
+    def count(self) -> None:
+        """Ask for another number of shards: at most twice, at least half of what there is."""
+        now = len(self._open())
+        targets = [n for n in range(SHARDS_MIN, SHARDS_MAX + 1) if now / 2 <= n <= 2 * now and n != now]
+        target = self._chance.choice(targets)
         self._client.update_shard_count(StreamName=self._stream, TargetShardCount=target, ScalingType="UNIFORM_SCALING")
+        self.done["UpdateShardCount"] += 1
+
+    def _open(self) -> list[dict[str, Any]]:
+        """Return the open shards in order of their keys."""
+        shards = self._client.list_shards(StreamName=self._stream)["Shards"]
+        found = [each for each in shards if "EndingSequenceNumber" not in each["SequenceNumberRange"]]
+        return sorted(found, key=_start)
 
 
 def _start(shard: dict[str, Any]) -> int:
