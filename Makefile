@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check simulate mutants sweep models contract bench lock clean
+.PHONY: help demo test check simulate mutants sweep nemesis models contract bench lock clean
 
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
@@ -37,6 +37,9 @@ mutants: $(READY) ## Plant known bugs: the simulated worlds must find each (SEED
 
 sweep: $(READY) ## Kill a host at every step of three scenarios (EVERY=100 for a sample)
 	$(BIN)/python -m tests.simulation.sweep $(EVERY)
+
+nemesis: $(READY) ## Hit real processes while changes flow; adds to a ledger (HITS=50 SEED=1 LEASE=10 ARGS=--reshard)
+	$(BIN)/python -m tests.nemesis.campaign --hits $(or $(HITS),50) --seed $(or $(SEED),1) --lease $(or $(LEASE),10) $(ARGS)
 
 models: $(READY) ## Check the models in models/ with Spin (FAULTS=3: minutes and gigabytes)
 	$(if $(FAULTS),FAULTS=$(FAULTS)) $(BIN)/python -m pytest -rs tests/models

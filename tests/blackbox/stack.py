@@ -20,7 +20,7 @@ from pipeline.local.child import free_port
 ROOT = Path(__file__).parents[2]
 HOME, AWAY = "us-east-1", "eu-west-1"
 COMMAND_SECONDS = 60.0
-STOP_SECONDS = 45.0
+STOP_SECONDS = 90.0
 PAUSE_SECONDS = 0.1
 
 Sections = Mapping[str, Mapping[str, object]]

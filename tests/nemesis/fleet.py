@@ -15,7 +15,8 @@ from tests.blackbox.stack import Service, Stack, eventually
 from tests.nemesis.proxy import PASS, Fault, Gate, Proxy
 from tests.nemesis.takeover import READS_AS_SECONDS, Hit, takeovers
 
-START_SECONDS = 90.0
+START_SECONDS = 600.0
+"""How long the machine may take to give somebody a turn: it is shared, and this judges nothing."""
 SERVICES = ("DYNAMODB", "DYNAMODB_STREAMS", "KINESIS", "S3")
 
 
@@ -138,6 +139,10 @@ class Fleet:
             gate = self.members[name].gates.get(service)
             if gate is not None:
                 self._proxy.strike(gate, fault)
+
+    def struck(self, service: str) -> int:
+        """Return how many calls of a service a fault was done to."""
+        return sum(member.gates[service].struck for member in self.members.values() if service in member.gates)
 
     def heal(self) -> None:
         """Bring back all that are away and end all faults."""
