@@ -38,7 +38,7 @@ class Member:
 class Fleet:
     """Some captures and some workers."""
 
-    def __init__(self, stack: Stack, proxy: Proxy, config: Path, *, captures: int = 2, workers: int = 3) -> None:
+    def __init__(self, stack: Stack, proxy: Proxy, config: Path, *, captures: int, workers: int) -> None:
         self.members: dict[str, Member] = {}
         self.hits: list[Hit] = []
         self.surprises: list[str] = []

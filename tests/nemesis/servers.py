@@ -17,10 +17,30 @@ PERSIST_SECONDS = 1
 
 
 def racing(speed: int) -> dict[str, str]:
-    """Return the variables that make a process's clock run so many times too fast. Raises Unavailable."""
+    """Return the variables that make a process's clocks run so many times too fast. Raises Unavailable."""
+    return {**_preloaded(), "FAKETIME": f"+0 x{speed}"}
+
+
+class WrongClock:
+    """A clock that is wrong by so many seconds, and jumps. Raises Unavailable."""
+
+    def __init__(self, file: Path, seconds: float = 0.0) -> None:
+        self.variables = {**_preloaded(), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_CACHE_DURATION": "1"}
+        """What a process needs to have this clock."""
+        self._file = file
+        self.jump(seconds)
+
+    def jump(self, seconds: float) -> None:
+        """Be wrong by so many seconds from now on."""
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{seconds:+.0f}\n")
+        new.replace(self._file)
+
+
+def _preloaded() -> dict[str, str]:
     if not FAKETIME.exists():
         raise Unavailable("libfaketime is not installed", hint="apt-get install faketime")
-    return {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"+0 x{speed}"}
+    return {"LD_PRELOAD": str(FAKETIME)}
 
 
 class Servers:
