@@ -29,9 +29,9 @@ FAULT_SECONDS, STRUCK_SECONDS = 0.5, 20.0
 SETTLED_SECONDS = 90.0
 
 
-@pytest.mark.fault("K4", "N1", "N2", "N4", "S1")
+@pytest.mark.fault("P3", "K4", "N1", "N2", "N4", "S1")
 def test_nothing_is_lost_or_reordered_while_everything_around_fails(scene_of: Callable[..., Scene]) -> None:
-    """Split, merge, UpdateShardCount, a fault of each service and a kill, amid 600 changes: all sinks are sound."""
+    """Splits, merges, faults of each service, SIGTERM and kill -9, amid 600 changes: all sinks are sound."""
     stack, proxy, fleet = scene_of(shards=3, captures=1, workers=2)
     lookout, workload = Lookout(stack), Workload(stack, changes=CHANGES, keys=100, per_second=PER_SECOND)
     reshards = Reshards(stack.client("kinesis"), stack.stream, random.Random(1))
@@ -43,7 +43,7 @@ def test_nothing_is_lost_or_reordered_while_everything_around_fails(scene_of: Ca
             eventually("the stream is at rest", 20, reshards.at_rest)
             reshard()
             time.sleep(FAULT_SECONDS)
-        fleet.hit("worker-0", "KILL")
+        fleet.hit("worker-0", "TERM, KILL")
         for service, fault in FAULTS.items():
             fleet.strike(service, fault)
             eventually(f"{service} was struck", STRUCK_SECONDS, partial(fleet.struck, service))
