@@ -28,7 +28,6 @@ SHORT_LEASE_SECONDS = 5.0
 TOPOLOGIES = ("replica", "archive", "audit")
 KINDS = {"KILL": 20, "TERM": 4, "TERM, KILL": 2, "STOP": 2, "ALL": 1}
 """How often each kind of hit comes, relatively; ALL kills all captures, or all workers, at once."""
-KILLS = ("KILL", "TERM, KILL", "ALL")
 
 
 def arguments(line: list[str] | None = None) -> argparse.Namespace:
@@ -116,7 +115,7 @@ class Campaign:
             kind = self.options.only or self.chance.choices(list(KINDS), list(KINDS.values()))[0]
             victims = self.fleet.victims(kind, self.chance)
             for name in victims:
-                self.fleet.hit(name, "KILL" if kind == "ALL" else kind)
+                self.fleet.hit(name, kind)
             if len(victims) == 1:
                 self._stay_away(victims[0], kind)
             for name in victims:

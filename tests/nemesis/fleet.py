@@ -100,11 +100,11 @@ class Fleet:
         return any(each.seconds is None for each in takeovers(recent, [Hit(at, name, kind, inf)]))
 
     def hit(self, name: str, kind: str) -> None:
-        """Kill a process (KILL), ask it to end (TERM), ask and then kill it (TERM, KILL), or stop it (STOP)."""
+        """Kill a process (KILL, ALL), ask it to end (TERM), ask and then kill it (TERM, KILL), or stop it (STOP)."""
         member = self.members[name]
         member.away = kind
         self._hit[name] = (time.monotonic(), kind)
-        if kind == "KILL":
+        if kind in {"KILL", "ALL"}:
             member.service.kill()
         elif kind == "TERM":
             member.exits.append(member.service.terminate())

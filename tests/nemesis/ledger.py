@@ -12,7 +12,7 @@ from tests.blackbox.stack import ROOT
 from tests.nemesis.verdict import Outcome
 
 LEDGER = Path(__file__).with_name("LEDGER.md")
-PROCESS_HITS = ("KILL", "TERM", "TERM, KILL", "STOP")
+PROCESS_HITS = ("KILL", "ALL", "TERM", "TERM, KILL", "STOP")
 
 
 def row(outcome: Outcome, options: argparse.Namespace, *, seconds: float) -> str:
@@ -60,8 +60,11 @@ def _spread(seconds: Sequence[float]) -> str:
 
 
 def _commit() -> str:
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    """Return the last commit that changed what is tested, "+" added when there are changes on top of it."""
+    tested = ("pipeline", "topologies", ":!pipeline/local")
 
-    changed = "+" if git("status", "--porcelain", "--", "pipeline", "topologies") else ""
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments, "--", *tested]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+    return (git("log", "-1", "--format=%h") or "unknown") + ("+" if git("status", "--porcelain") else "")
