@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pipeline.model.change import Batch, Change, ChangeKind
+from pipeline.model.change import Batch, Change, ChangeKind, Parked
 from pipeline.model.errors import Corrupt, Gap, Misconfigured, PipelineError, Rejected, RetryLater
 from pipeline.ports import Clock, ItemStore, ItemWrite, ObjectStore
 from pipeline.wire import chain, segment
@@ -27,6 +27,7 @@ __all__ = [
     "ItemWrite",
     "Misconfigured",
     "ObjectStore",
+    "Parked",
     "PipelineError",
     "RangeLog",
     "Rejected",

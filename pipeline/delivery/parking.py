@@ -6,13 +6,23 @@ the batch is offered without them; only then does the checkpoint pass them. A re
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from pipeline.coordination.checkpoints import CheckpointSlot
 from pipeline.delivery.cursor import Cursor
 from pipeline.model.change import Batch, Change, Parked
-from pipeline.model.errors import PipelineError, Rejected
+from pipeline.model.errors import (
+    Corrupt,
+    Gap,
+    IteratorExpired,
+    LeaseLost,
+    Misconfigured,
+    PipelineError,
+    Rejected,
+    RetryLater,
+    kind_and_place,
+)
 from pipeline.model.lane import explicit_hash_key, lane_of
 from pipeline.model.progress import PARKED_KEYS_MAX, ParkedKey, Why
 from pipeline.ports import ObjectStore
@@ -23,6 +33,9 @@ PARKED_IN_A_ROW_MAX = 5
 """Changes of different keys refused one after the other, and none written in between: then it is not them."""
 PUTS_MAX = 16
 """Parked changes that are stored at a time."""
+
+_NAMED = (RetryLater, Rejected, LeaseLost, IteratorExpired, Gap, Corrupt, Misconfigured)
+"""Errors whose catcher knows what to do next; any other is a defect of the sink, perhaps on one change only."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +50,8 @@ class Quarantine:
     pipeline: str
     """The pipeline's own name: digests cannot be guessed without it, and two pipelines may share a place."""
     lanes: int
+    attempts_max: int
+    """How often a batch is offered to a sink that names no reason for failing, before the cause is looked for in it."""
 
     def digest(self, change: Change) -> str:
         """Return what stands for a change's key."""
@@ -75,6 +90,9 @@ class Parking:
         self._reasons: dict[str, str] = {}
         """What the sink said of a key's first parked change."""
         self._in_a_row = 0
+        self._offered = ("", 0)
+        self._defects = 0
+        """How often the sink failed on the batch that is offered now, for no reason it named."""
 
     async def through(self, batch: Batch, write: Write) -> None:
         """Return when all of a batch is either durable at the sink or parked.
@@ -82,6 +100,8 @@ class Parking:
         Raises what `write` raises, but for Rejected; RetryLater and LeaseLost when a change cannot be parked now; and
         PipelineError when so much is refused that parking it would hide a wrong destination.
         """
+        if self._offered != (batch.shard, batch.first):
+            self._offered, self._defects = (batch.shard, batch.first), 0
         if batch.asked_by:
             await self._put_through(batch, write)
             return
@@ -89,11 +109,15 @@ class Parking:
 
     async def _put_through(self, batch: Batch, write: Write) -> None:
         """Have a batch from quarantine written; refused again, it stays where it is."""
+        assert self._cursor.redriven is not None
         try:
             await write(batch)
         except Rejected as error:
-            assert self._cursor.redriven is not None
             self._cursor.redriven.refused = error.reason
+        except Exception as error:
+            if not self._is_enough(error):
+                raise
+            self._cursor.redriven.refused = told(error)
 
     async def _offer(self, batch: Batch, write: Write) -> Sequence[Parked]:
         """Have part of a batch written, parking what is refused; return what is parked of it."""
@@ -102,17 +126,49 @@ class Parking:
             try:
                 await write(batch)
             except Rejected as error:
-                refused = [(position, change) for position, change in batch if position in error.positions]
-                if not refused:
-                    raise
-                if self._in_a_row + len(refused) > PARKED_IN_A_ROW_MAX and len(batch) > 1:
+                if self._shows_nothing_well(batch, error):
                     return await self._in_halves(batch, write)
-                for position, change in refused:
-                    self._park(change, Why.REFUSED, error.positions[position])
+                self._park_refused(batch, error)
+            except Exception as error:
+                if not self._is_enough(error):
+                    raise
+                if len(batch) > 1:
+                    return await self._in_halves(batch, write)
+                await self._park_defect(batch, write, error)
             else:
                 if batch.changes:
                     self._in_a_row = 0
                 return batch.parked
+
+    def _shows_nothing_well(self, batch: Batch, error: Rejected) -> bool:
+        """Return True when so much is refused at once that parts of the batch should be tried, to see one accepted."""
+        keys = {(change.table, change.keys) for position, change in batch if position in error.positions}
+        return self._in_a_row + len(keys) > PARKED_IN_A_ROW_MAX and len(batch) > 1
+
+    def _park_refused(self, batch: Batch, error: Rejected) -> None:
+        """Park the changes an error names. Raises it again when it names none that is not parked."""
+        refused = [(change, error.positions[position]) for position, change in batch if position in error.positions]
+        parked = [self._park(change, Why.REFUSED, reason) for change, reason in refused]
+        if not any(parked):
+            raise error
+
+    def _is_enough(self, error: Exception) -> bool:
+        """Count a failure for which no reason is named; return True once it is no use to offer the whole again."""
+        if isinstance(error, _NAMED) or type(error) is PipelineError:
+            return False
+        self._defects += 1
+        return self._defects >= self._quarantine.attempts_max
+
+    async def _park_defect(self, batch: Batch, write: Write, error: Exception) -> None:
+        """Park the one change on which the sink fails, if it fails on it again; a range without one is no cause."""
+        if not batch.changes:
+            raise error
+        try:
+            await write(batch)
+        except Exception as again:
+            if not self._is_enough(again):
+                raise
+            self._park(batch.changes[0], Why.DEFECT, told(again))
 
     async def _in_halves(self, batch: Batch, write: Write) -> Sequence[Parked]:
         """Offer a batch in two, so that what is well shows; the positions of both together have no hole."""
@@ -121,12 +177,12 @@ class Parking:
         assert rest is not None
         return [*await self._offer(batch.upto(middle), write), *await self._offer(rest, write)]
 
-    def _park(self, change: Change, why: Why, reason: str) -> None:
-        """Put the change's key into quarantine from this change on."""
+    def _park(self, change: Change, why: Why, reason: str) -> bool:
+        """Put the change's key into quarantine from this change on; return False when it is there already."""
         digest = self._quarantine.digest(change)
         known = self._cursor.parked.get(digest)
         if known is not None and known.first <= (change.epoch, change.sequence):
-            return  # an earlier change of the key was refused in the same breath
+            return False  # an earlier change of the key was refused in the same breath
         if self._in_a_row >= PARKED_IN_A_ROW_MAX:
             raise PipelineError(
                 f"{self._in_a_row + 1} changes were refused one after the other, and none was written: {reason}",
@@ -142,6 +198,7 @@ class Parking:
         key = ParkedKey(change.epoch, change.sequence, self._quarantine.hash_key(change), change.time_ms, why)
         self._cursor.park(digest, key)
         logger.warning("topology %s parks key %s: %s", self._topology, digest, why)
+        return True
 
     async def _set_aside(self, batch: Batch) -> Batch:
         """Store the changes of parked keys; return the batch without them."""
@@ -172,6 +229,6 @@ class Parking:
         await self._quarantine.objects.create(name, data)  # taken: it was stored before, by us or an old owner
 
 
-def oldest_ms(keys: Iterable[ParkedKey]) -> int:
-    """Return the creation time of the oldest parked change, 0 when there is none."""
-    return min((key.time_ms for key in keys), default=0)
+def told(error: Exception) -> str:
+    """Return what may be said of an error: of one that nobody foresaw its kind and place only."""
+    return error.reason if isinstance(error, PipelineError) else kind_and_place(error)

@@ -67,6 +67,8 @@ class Redrive:
         for parking, asked_by in sorted(from_fields(row.fields, row.key).asked.items()):
             digest = parking[: form.DIGEST_DIGITS]
             key = self._cursor.settled.parked.get(digest)
+            if self._cursor.ended:
+                return  # the child shard that goes on with the key has it now
             if key is None or parking_of(digest, key) != parking or not key.count:
                 continue  # done before, or its changes come again first: an old owner stopped in their midst
             refused = await self._put_through(digest, asked_by)

@@ -13,7 +13,7 @@ from pipeline.delivery.reader import Page, ShardReader
 from pipeline.delivery.ring import Ring
 from pipeline.model.change import Batch
 from pipeline.model.errors import Gap, LeaseLost, PipelineError, RetryLater
-from pipeline.model.progress import Checkpoint, Seen, here
+from pipeline.model.progress import Checkpoint, Quarantined, Seen, here, quarantined
 from pipeline.model.shard import Shard
 from pipeline.model.state import Flow, Report
 from pipeline.ports import Chance, Clock, Log, ObjectStore, StateStore
@@ -91,6 +91,11 @@ class ShardDelivery:
     def settle(self, topology: str, batch: Batch) -> None:
         """Note that a batch is durable at the topology's sink; the next save stores it."""
         self.followers[topology].cursor.settle(batch)
+
+    def quarantined(self, topology: str) -> Quarantined:
+        """Return how much of the topology waits in quarantine, of a shard that has not ended."""
+        settled = self.followers[topology].cursor.settled
+        return quarantined([] if settled.ended else settled.parked.values(), self._clock.now_ms())
 
     async def save(self, topology: str) -> None:
         """Store the topology's settled progress if there is any. Raises LeaseLost or RetryLater."""

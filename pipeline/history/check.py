@@ -18,6 +18,8 @@ class ShardSummary:
 
     objects: int = 0
     changes: int = 0
+    parked: int = 0
+    """Placeholders of changes in quarantine; once put through, a change is in a shard `redriven-…`."""
     first: int = 0
     """The first position that is there; 0 while nothing is."""
     last: int = 0
@@ -29,7 +31,8 @@ class ShardSummary:
         """Count a segment."""
         self.first = self.first or found.header.first
         self.last = max(self.last, found.header.last)
-        self.changes += found.header.count
+        self.changes += len(found.batch)
+        self.parked += len(found.batch.parked)
         for change in found.batch.changes:
             self.first_ms = min(self.first_ms or change.time_ms, change.time_ms)
             self.last_ms = max(self.last_ms, change.time_ms)

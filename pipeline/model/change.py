@@ -46,6 +46,11 @@ class Change(NamedTuple):
     size_bytes: int = 0
     """The stream's SizeBytes, for reference only."""
 
+    @property
+    def identity(self) -> tuple[str, str, str, int]:
+        """Return which change this is."""
+        return self.table, self.epoch, self.shard, self.sequence
+
 
 class Parked(NamedTuple):
     """A change that waits in quarantine instead of being written: what a log of positions keeps in its place."""
@@ -61,6 +66,11 @@ class Parked(NamedTuple):
     """The key's digest: what names it in states, objects, logs and metrics."""
     why: str
     """A value of `pipeline.model.progress.Why`."""
+
+    @property
+    def identity(self) -> tuple[str, str, str, int]:
+        """Return which change this is."""
+        return self.table, self.epoch, self.shard, self.sequence
 
 
 SPAN_MAX = 10_000
@@ -96,6 +106,13 @@ class Batch:
     def __iter__(self) -> Iterator[tuple[int, Change]]:
         """Yield (position, change) in order."""
         return zip(self.positions, self.changes, strict=True)
+
+    def entries(self) -> Iterator[tuple[int, "Change | Parked"]]:
+        """Yield (position, change or what stands in its place) in order."""
+        if not self.parked:
+            return iter(self)
+        placeholders: list[tuple[int, Change | Parked]] = [(each.position, each) for each in self.parked]
+        return iter(sorted([*self, *placeholders], key=lambda entry: entry[0]))
 
     def __len__(self) -> int:
         """Return the number of changes carried, which may be less than the range covered."""
@@ -133,6 +150,6 @@ class Batch:
         return replace(
             self,
             changes=tuple(change for _, change in kept),
-            positions=[position for position, _ in kept],
+            positions=tuple(position for position, _ in kept),
             parked=tuple(sorted((*self.parked, *parked))),
         )

@@ -1,8 +1,9 @@
 """Progress: what has been seen of the source, and what is settled without a hole."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from pipeline.model.shard import Shard
 
@@ -45,6 +46,21 @@ class ParkedKey:
 
 PARKED_KEYS_MAX = 256
 """How many keys a topology may have parked on a shard: they travel with every checkpoint."""
+
+
+class Quarantined(NamedTuple):
+    """How much a topology has in quarantine on a shard."""
+
+    keys: int
+    changes: int
+    oldest_seconds: float
+    """Age of the oldest parked change; 0 when there is none."""
+
+
+def quarantined(parked: Collection[ParkedKey], now_ms: int) -> Quarantined:
+    """Return how much is parked."""
+    oldest_ms = min((key.time_ms for key in parked), default=now_ms)
+    return Quarantined(len(parked), sum(key.count for key in parked), max(0.0, (now_ms - oldest_ms) / 1000))
 
 
 def here(parked: Mapping[str, ParkedKey], shard: Shard) -> dict[str, ParkedKey]:

@@ -94,6 +94,15 @@ class Quarantine:
     prefix: Annotated[ObjectPrefix, Meta(description="What the names of its objects start with.")] = ""
     region: Annotated[RegionOrNone, Meta(description='Region of the bucket; "" means that of the stream.')] = ""
     folder: Annotated[str, Meta(description="Local folder instead, where all workers run on one machine.")] = ""
+    attempts_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100,
+            description="Tries of a batch on which a topology fails for no reason it names, before the change that"
+            " causes it is looked for and parked.",
+        ),
+    ] = 5
 
     @property
     def wanted(self) -> bool:

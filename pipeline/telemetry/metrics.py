@@ -31,6 +31,22 @@ class PipelineCollector(Collector):
             for shard, delivery in self._delivery.deliveries.items():
                 reads.add_metric([shard], delivery.report.reads)
             yield reads
+            yield from self._parked(self._delivery)
+
+    @staticmethod
+    def _parked(delivery: StreamDelivery) -> Iterator[Metric]:
+        keys = GaugeMetricFamily("fanout_topology_parked_keys", "Keys in quarantine", labels=DELIVERY_LABELS)
+        changes = GaugeMetricFamily("fanout_topology_parked_changes", "Changes in quarantine", labels=DELIVERY_LABELS)
+        age = GaugeMetricFamily(
+            "fanout_topology_parked_oldest_seconds", "Age of the oldest change in quarantine", labels=DELIVERY_LABELS
+        )
+        for shard, each in delivery.deliveries.items():
+            for name in each.followers:
+                summary = each.quarantined(name)
+                keys.add_metric([name, shard], summary.keys)
+                changes.add_metric([name, shard], summary.changes)
+                age.add_metric([name, shard], summary.oldest_seconds)
+        yield from (keys, changes, age)
 
     def _capture_reports(self) -> Iterator[tuple[tuple[str, str], Report]]:
         for table in self._captures:

@@ -50,7 +50,11 @@ def _delivery(delivery: StreamDelivery) -> Mapping[str, Any]:
             shard: {
                 "reading": _report(each.report),
                 "topologies": {
-                    name: {**_report(follower.cursor.report), "position": follower.slot.saved.position}
+                    name: {
+                        **_report(follower.cursor.report),
+                        "position": follower.slot.saved.position,
+                        "quarantine": each.quarantined(name)._asdict(),
+                    }
                     for name, follower in each.followers.items()
                 },
             }

@@ -37,6 +37,8 @@ class Report:
     """By `chain/<stream>/<shard>`."""
     objects: int = 0
     entries: int = 0
+    parked: int = 0
+    """Entries that stand for a change in quarantine; once it is put through, it has an entry of its own."""
     problems_count: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -91,6 +93,7 @@ async def _verify_object(objects: ObjectStore, name: str, link: Link | None, rep
     elif not header.follows(link):
         report.add(name, min(header.first, link.last), header.first, f"it does not follow {link.name or 'the start'}")
     report.entries += len(block.lines) - 1
+    report.parked += chain.placeholders_in(block)
     for found in chain.breaks(block):
         report.add(name, *found)
     return header.link(name, block.seal)

@@ -1,8 +1,9 @@
-r"""Audit chains, version 1: one entry a change, each committing to the one before, one chain for each Kinesis shard.
+r"""Audit chains, versions 1 and 2: an entry for a change, each committing to the one before, one chain for each shard.
 
 An object is the header, one line an entry, and a closing line `{"seal": hash}`. The hash of a line is SHA-256 over its
 bytes. An entry's `previous` is the hash of the line before it; the first entry's is that of the header, and the header
 names the hash that closed the object before. So the chain commits to every range too, also to those without a change.
+Version 2 has placeholders, entries of kind PARKED, for changes that wait in quarantine.
 """
 
 from collections.abc import Iterator
@@ -11,11 +12,25 @@ from typing import NamedTuple
 import msgspec
 import orjson
 
-from pipeline.model.change import Batch, Change
+from pipeline.model.change import Batch, Change, Parked
 from pipeline.wire.diff import attribute_of, diff
-from pipeline.wire.packed import Header, Kind, Link, damaged, header_of, must_agree, pack, sha256, unpack, within
+from pipeline.wire.packed import (
+    Header,
+    Identity,
+    Kind,
+    Link,
+    damaged,
+    header_of,
+    must_agree,
+    pack,
+    placeholders,
+    sha256,
+    unpack,
+    within,
+)
 
-KIND = Kind("fanout-chain", 1, "chain", ".jsonl.zst")
+PLACEHOLDER = "PARKED"
+KIND = Kind("fanout-chain", 2, "chain", ".jsonl.zst")
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -23,6 +38,21 @@ class Entry(msgspec.Struct, gc=False):
 
     position: int
     previous: str
+    kind: str = ""
+    table: str = ""
+    epoch: str = ""
+    shard: str = ""
+    sequence: str = "0"
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Return True for an entry that stands for a change in quarantine."""
+        return self.kind == PLACEHOLDER
+
+    @property
+    def identity(self) -> Identity:
+        """Return which change it is about."""
+        return self.table, self.epoch, self.shard, int(self.sequence)
 
 
 class Seal(msgspec.Struct, gc=False):
@@ -64,8 +94,8 @@ class ChainForm:
         """Return the object that holds `batch` and follows `link`, and the hash that closes it."""
         lines = [header_of(KIND, batch, link)]
         seal = sha256(lines[0])
-        for position, change in batch:
-            line = entry(position, change, seal, self._actor_attribute)
+        for position, each in batch.entries():
+            line = self._line(position, each, seal)
             seal = sha256(line)
             lines.append(line)
         lines.append(orjson.dumps({"seal": seal}))
@@ -80,13 +110,22 @@ class ChainForm:
         shared = range(max(block.header.first, batch.first), min(block.header.last, batch.last) + 1)
         previous = {each.position: each.previous for each in entries}
         stored = zip((each.position for each in entries), block.lines[1:], strict=True)
-        ours = (
-            (position, entry(position, change, previous.get(position, ""), self._actor_attribute))
-            for position, change in batch
-            if position in shared
-        )
-        must_agree(name, within(stored, shared), list(ours))
+        delivered = within(batch.entries(), shared)
+        excused: frozenset[int] = frozenset()
+        if batch.parked or block.header.version > 1:
+            excused = placeholders({each.position: (each.identity, each.is_placeholder) for each in entries}, delivered)
+        ours = [
+            (position, self._line(position, each, previous.get(position, "")))
+            for position, each in delivered
+            if position not in excused
+        ]
+        must_agree(name, [pair for pair in within(stored, shared) if pair[0] not in excused], ours)
         return block.header, block.seal
+
+    def _line(self, position: int, each: Change | Parked, previous: str) -> bytes:
+        if isinstance(each, Parked):
+            return placeholder(position, each, previous)
+        return entry(position, each, previous, self._actor_attribute)
 
 
 def entry(position: int, change: Change, previous: str, actor_attribute: str = "") -> bytes:
@@ -112,6 +151,27 @@ def entry(position: int, change: Change, previous: str, actor_attribute: str = "
             b"}",
         )
     )
+
+
+def placeholder(position: int, parked: Parked, previous: str) -> bytes:
+    """Return the line of a change that waits in quarantine: place, hash of the line before, identity, keys, why."""
+    return b"".join(
+        (
+            b'{"position":%d,"previous":"%b","table":' % (position, previous.encode()),
+            orjson.dumps(parked.table),
+            b',"epoch":',
+            orjson.dumps(parked.epoch),
+            b',"shard":',
+            orjson.dumps(parked.shard),
+            b',"sequence":"%d","kind":"PARKED","keys":%b,"digest":"%b","why":"%b"}'
+            % (parked.sequence, parked.keys, parked.digest.encode(), parked.why.encode()),
+        )
+    )
+
+
+def placeholders_in(block: Block) -> int:
+    """Return how many changes of an object wait in quarantine, or did when it was written."""
+    return 0 if block.header.version == 1 else sum(_kind(line) == PLACEHOLDER for line in block.lines[1:])
 
 
 def decode(name: str, data: bytes) -> Block:
@@ -143,6 +203,13 @@ def breaks(block: Block) -> Iterator[Break]:
         before, seal = found.position, sha256(line)
     if block.seal != seal:
         yield Break(before, header.last, f"the end after position {before} was changed or cut")
+
+
+def _kind(line: bytes) -> str:
+    try:
+        return _entry.decode(line).kind
+    except msgspec.DecodeError:
+        return ""
 
 
 def _actor(change: Change, attribute: str) -> bytes:

@@ -7,15 +7,15 @@ form one list without a hole.
 import hashlib
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import zstandard
 
-from pipeline.model.change import Batch
-from pipeline.model.errors import Corrupt, Misconfigured
+from pipeline.model.change import Batch, Change, Parked
+from pipeline.model.errors import Corrupt, Misconfigured, Rejected
 
 COMPRESSED_BYTES_MAX: Final = 64 * 1024 * 1024
 EXPANDED_BYTES_MAX: Final = 256 * 1024 * 1024
@@ -27,6 +27,9 @@ _ZSTD_LEVEL: Final = 3
 _GZIP_LEVEL: Final = 6
 _GZIP_BITS: Final = 31
 """zlib's number for "a gzip member"; zlib writes its time as 0, so equal input gives equal bytes."""
+
+
+_WITHOUT_PLACEHOLDERS: Final = 1
 
 
 class Kind(NamedTuple):
@@ -84,10 +87,12 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     first: int
     last: int
     count: int
-    """Number of changes, which may be less than the range covers."""
+    """Number of lines that follow, which may be less than the range covers."""
     previous: Previous
     sources: tuple[tuple[str, str, str], ...] = ()
     """Table, epoch and source shard, referred to by number in the lines."""
+    asked_by: str = ""
+    """Who had these changes put through from quarantine."""
 
     def link(self, name: str, seal: str) -> Link:
         """Return this object as its successor sees it."""
@@ -102,11 +107,22 @@ _header = msgspec.json.Decoder(Header)
 
 
 def header_of(kind: Kind, batch: Batch, link: Link, sources: tuple[tuple[str, str, str], ...] = ()) -> bytes:
-    """Return the header line of the object that holds `batch` and follows `link`."""
+    """Return the header line of the object that holds `batch` and follows `link`.
+
+    An object without placeholders is of version 1, for readers that know no others.
+    """
     assert batch.first == link.last + 1, (batch.first, link)
-    previous = Previous(link.name, link.seal)
     header = Header(
-        kind.format, kind.version, batch.stream, batch.shard, batch.first, batch.last, len(batch), previous, sources
+        kind.format,
+        kind.version if batch.parked else _WITHOUT_PLACEHOLDERS,
+        batch.stream,
+        batch.shard,
+        batch.first,
+        batch.last,
+        len(batch) + len(batch.parked),
+        Previous(link.name, link.seal),
+        sources,
+        batch.asked_by,
     )
     return msgspec.json.encode(header)
 
@@ -164,6 +180,31 @@ def damaged(name: str, why: str) -> Corrupt:
     return Corrupt(
         f"object {name} is damaged: {why}", hint="restore this object from a version or a copy of the bucket"
     )
+
+
+Identity = tuple[str, str, str, int]
+"""Which change: table, epoch, source shard, sequence."""
+
+
+def placeholders(
+    stored: Mapping[int, tuple[Identity, bool]], ours: Iterable[tuple[int, Change | Parked]]
+) -> frozenset[int]:
+    """Return the positions where a stored object or we have a placeholder for the change that the other has, too.
+
+    `stored` tells for each position which change is there and whether it is a placeholder. Where the object has the
+    change and we park it, it has more than we ask for. Raises Rejected where it has the placeholder and we have the
+    change: an earlier owner of the shard parked it, the object cannot be changed, so the change waits in quarantine.
+    """
+    excused, refused = set(), {}
+    for position, entry in ours:
+        identity, is_placeholder = stored.get(position, (None, False))
+        if entry.identity == identity and (is_placeholder or isinstance(entry, Parked)):
+            excused.add(position)
+            if not isinstance(entry, Parked):
+                refused[position] = "its place in the log was given to a placeholder by an earlier owner of the shard"
+    if refused:
+        raise Rejected(refused, hint="it is put through by `fanout quarantine redrive`")
+    return frozenset(excused)
 
 
 def within(pairs: Iterable[tuple[int, Any]], shared: range) -> list[tuple[int, Any]]:

@@ -40,6 +40,7 @@ async def _verify(parts: Parts, objects: S3ObjectStore, topology: str) -> dict[s
     return {
         "verified": report.sound,
         "entries": report.entries,
+        "parked": report.parked,
         "objects": report.objects,
         "chains": [{"chain": name, **asdict(head)} for name, head in sorted(report.heads.items())],
         "problems_count": report.problems_count,

@@ -86,7 +86,7 @@ def quarantine_of(parts: Parts, pipeline: str) -> Quarantine | None:
         objects = FolderObjectStore(Path(settings.folder), parts.aws.threads(WRITE))
     else:
         objects = S3ObjectStore(parts.aws, settings.region, settings.bucket, settings.prefix)
-    return Quarantine(objects, pipeline, lanes)
+    return Quarantine(objects, pipeline, lanes, settings.attempts_max)
 
 
 def _runner(parts: Parts, pipeline: str, configured: ConfiguredTopology) -> TopologyRunner:

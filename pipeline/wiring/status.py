@@ -96,6 +96,7 @@ def row_of(
         "owners": owners,
         "lease_counter": lease.version if lease else 0,
         "changes": settled.position,
+        **({} if name == CAPTURE else {"parked_keys": 0 if settled.ended else len(settled.parked)}),
         "sequence": str(settled.sequence or ""),
         "time_ms": settled.time_ms,
     }

@@ -31,6 +31,7 @@ WORLDS: Mapping[Trouble, tuple[str, ...]] = {
     Trouble.ROTTEN: ("S5",),
     Trouble.CLAIMED: ("K11",),
     Trouble.SLOW: ("R4",),
+    Trouble.REFUSED: ("R5",),
     Trouble.TAKEN: ("E6",),
     Trouble.TWICE: ("E2",),
 }

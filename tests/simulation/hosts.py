@@ -8,15 +8,17 @@ from typing import Any
 
 from pipeline.capture.packing import Packing
 from pipeline.delivery.cursor import Appetite
+from pipeline.delivery.parking import Quarantine
 from pipeline.delivery.shard import ShardDelivery
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
-from pipeline.plugin import Batch, ItemStore, ObjectStore, Sink
+from pipeline.plugin import Batch, ItemStore, ObjectStore, Rejected, Sink
 from pipeline.testing.fakes import FakeItemStore
 from pipeline.wiring.core import Surroundings, capture_of, delivery_of
 from tests.simulation.loop import HOST, Host, SimChance, SimClock, SimLoop
 from tests.simulation.network import Network, Remote
 from tests.simulation.oracle import Objects, Replica, State
+from tests.simulation.poison import ParkedObjects, Poison
 from tests.simulation.services import Blurred, Claims, SourceTable, StreamLog
 from tests.simulation.troubles import Trouble
 from topologies import archive, audit, replica
@@ -26,6 +28,7 @@ STEP_SECONDS = LEASE_SECONDS / 3
 DRAIN_SECONDS = 5.0
 HANG_RATE = 0.1
 NAMES = ("replica", "archive", "audit")
+PIPELINE = "changes"
 LINGER_SECONDS = {"replica": 0.0, "archive": 2.0, "audit": 1.0}
 
 
@@ -53,6 +56,8 @@ class Setup:
     slowness: "Slowness"
     standstill: float
     """Rate of batches before which the host stands still for longer than a lease."""
+    poison: "Poison"
+    parked: "ParkedObjects"
 
     def around(self, host: Host) -> Surroundings:
         """Return what every object of a host is made of."""
@@ -60,6 +65,11 @@ class Setup:
         log, claims, state = remote(self.log), remote(self.claims), remote(self.state)
         chance = SimChance(self.loop)
         return Surroundings(host.name, log, claims, state, self.clock, chance, LEASE_SECONDS, 1.0, self.ring_bytes_max)
+
+    def quarantine(self) -> Quarantine:
+        """Return where refused changes wait."""
+        objects: Any = Remote(self.network, self.parked)
+        return Quarantine(objects, PIPELINE, self.packing.lanes, 2)
 
 
 @dataclass
@@ -69,7 +79,7 @@ class SimContext:
     name: str
     setup: Setup
     region: str = field(default="us-east-1")
-    pipeline: str = field(default="changes")
+    pipeline: str = field(default=PIPELINE)
 
     @property
     def tables(self) -> Mapping[str, str]:
@@ -110,10 +120,16 @@ class Watched:
         if seconds := self._setup.slowness.seconds(self._name):
             self._setup.loop.met[Trouble.SLOW] += 1
             await self._setup.clock.sleep(seconds)
+        try:
+            self._setup.poison.refuse(self._name, batch)
+        except (Rejected, ValueError):
+            self._setup.loop.met[Trouble.REFUSED] += 1
+            raise
         if self._name == "replica":
             self._setup.replica.give(batch)
             await self._stand_still()
         await self._sink.write(batch)
+        self._setup.poison.note_written(self._name, batch)
 
     async def _stand_still(self) -> None:
         loop, host = self._setup.loop, HOST.get()
@@ -159,7 +175,7 @@ async def capture_host(setup: Setup, host: Host) -> None:
 async def worker_host(setup: Setup, host: Host) -> None:
     """Deliver to every topology until SIGTERM; then wait for what is being written, save, and give the leases back."""
     runners = {name: _runner(setup, name) for name in NAMES}
-    delivery = delivery_of(setup.around(host), runners)
+    delivery = delivery_of(setup.around(host), runners, setup.quarantine())
     host.work = [delivery]
     pumping = asyncio.ensure_future(pump(delivery, runners, setup.clock, host))
     running = asyncio.gather(delivery.run(STEP_SECONDS), pumping)

@@ -2,5 +2,6 @@
 
 from tests.simulation.mutants_capture import CAPTURE, CHECKPOINTS, LEASES
 from tests.simulation.mutants_delivery import DELIVERY, REPEATS, SINKS
+from tests.simulation.mutants_quarantine import QUARANTINE
 
-MUTANTS = {each.name: each for each in (*CAPTURE, *CHECKPOINTS, *LEASES, *DELIVERY, *REPEATS, *SINKS)}
+MUTANTS = {each.name: each for each in (*CAPTURE, *CHECKPOINTS, *LEASES, *DELIVERY, *REPEATS, *SINKS, *QUARANTINE)}

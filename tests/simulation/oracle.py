@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from pipeline.history.archive import segments
 from pipeline.history.fold import fold
 from pipeline.model.change import Batch, Change
 from pipeline.model.progress import Checkpoint
@@ -15,15 +14,13 @@ from pipeline.wire.checkpoint import from_fields
 from pipeline.wire.packed import Header, Link
 from pipeline.wire.segment import Segment
 from pipeline.wiring.core import CAPTURE
+from tests.simulation.logs import Violation, archive_entries, audit_entries, log_at_rest
+from tests.simulation.poison import ParkedObjects, Poison
 from tests.simulation.services import Identity, SourceTable, StreamLog
 from tests.simulation.troubles import Trouble
 from topologies.replica import Mode
 
 POSITIONS = "fanout-positions"
-
-
-class Violation(AssertionError):
-    """A promise that was broken, by its name."""
 
 
 class Objects(FakeObjectStore):
@@ -79,7 +76,9 @@ class Replica(FakeItemStore):
         known = self._given_to.get(batch.shard, 0)
         if batch.first > known + 1:
             raise Violation(f"I6 a batch of {batch.shard} starts at {batch.first}, the last one ended at {known}")
-        self._given.setdefault(batch.shard, []).extend(each for each in batch if each[0] > known)
+        away = {each.position for each in batch.parked}
+        before = [each for each in self._given.get(batch.shard, ()) if each[0] not in away]
+        self._given[batch.shard] = before + [each for each in batch if each[0] > known]
         self._given_to[batch.shard] = max(known, batch.last)
 
     def reached(self, shard: str) -> int:
@@ -148,6 +147,8 @@ class State(FakeStateStore):
         self.archived: Collection[str] = ()
         """The tables the archive wants."""
         self.met: Counter[Trouble] = Counter()
+        self.poison: Poison
+        self.parked: ParkedObjects
 
     async def write(self, row: StateRow, expected: int | None) -> bool:
         """Store, and look at what the checkpoint claims."""
@@ -165,6 +166,8 @@ class State(FakeStateStore):
                 self._look_at_sink(name, shard, now)
             if name == "archive":
                 self._look_at_archive(shard, then, now)
+            if name == self.poison.name:
+                self._look_at_refused(shard, then, now)
             if name == CAPTURE:
                 self._look_at_stream(self._tables[group.split("/")[1]], shard, then, now)
         return stored
@@ -186,8 +189,17 @@ class State(FakeStateStore):
         for sequence, changes in self._log.runs.get(shard, ()):
             if (then.sequence or 0) < sequence <= (now.sequence or 0):
                 missing = {each for each in changes if each[0] in self.archived} - self._archive.stored
+                if self.poison.name == "archive":
+                    missing -= self.parked.stored
                 if missing:
                     raise Violation(f"I6 the checkpoint of the archive on {shard} is past {len(missing)} changes")
+
+    def _look_at_refused(self, shard: str, then: Checkpoint, now: Checkpoint) -> None:
+        for sequence, changes in self._log.runs.get(shard, ()):
+            if (then.sequence or 0) < sequence <= (now.sequence or 0):
+                lost = self.poison.refused.intersection(changes) - self.parked.stored
+                if lost:
+                    raise Violation(f"I8 a checkpoint on {shard} is past {len(lost)} refused changes not parked")
 
     def _look_at_stream(self, table: SourceTable, shard: str, then: Checkpoint, now: Checkpoint) -> None:
         source = table.shards_of(table.epoch).get(shard)
@@ -219,21 +231,12 @@ async def at_rest(
     report = await verify_chain(audit)
     if not report.sound:
         raise Violation(f"I5 {report.problems[:3]}")
-    total = sum(len(history) for name in wants["audit"] for history in tables[name].history.values())
-    return "" if report.entries == total else f"I1 the audit log has {report.entries} of {total} entries"
+    return await log_at_rest("audit log", [tables[name] for name in wants["audit"]], audit_entries(audit))
 
 
 async def _archive_at_rest(tables: Collection[SourceTable], archive: Objects) -> str:
-    seen: dict[tuple[str, bytes], list[int]] = {}
-    async for each in segments(archive):
-        for change in each.batch.changes:
-            seen.setdefault((change.table, change.keys), []).append(change.sequence)
-    if any(sequences != sorted(sequences) for sequences in seen.values()):
-        raise Violation("I2 the archive holds a key's changes out of order")
-    if any(len(sequences) != len(set(sequences)) for sequences in seen.values()):
-        raise Violation("I1 the archive holds a change twice")
-    if seen != {(t.name, keys): [c.sequence for c in past] for t in tables for keys, past in t.history.items()}:
-        return "I1 the archive lacks a change"
+    if why := await log_at_rest("archive", tables, archive_entries(archive)):
+        return why
     folded = await fold(archive)
     if folded != {(t.name, keys): image for t in tables for keys, image in t.items.items()}:
         raise Violation("I4 the archive folded is not the source")

@@ -4,8 +4,8 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tests.simulation.logs import Violation
 from tests.simulation.loop import SimLoop
-from tests.simulation.oracle import Violation
 from tests.simulation.troubles import Trouble
 from tests.simulation.world import World
 
@@ -37,6 +37,7 @@ async def scenario(world: World, tally: Tally) -> None:
     draw = world.loop.random
     for kind in HOSTS:
         world.start(kind)
+    world.operate()
     rates = {name: draw.choice((0.0, 0.02, 0.1)) for name in ("kills", "stops", "pauses", "reshards", "trims")}
     fates = dict(zip(rates, (world.kill, world.terminate, world.pause, world.reshard, world.trim), strict=True))
     burst = draw.choice((0.0, 0.0, 0.8))

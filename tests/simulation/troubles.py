@@ -29,5 +29,6 @@ class Trouble(StrEnum):
     ROTTEN = "a claimed object is read with a wrong bit"
     CLAIMED = "a change is too large for a record and goes to the claim bucket"
     SLOW = "a destination takes up to 20 seconds for a write"
+    REFUSED = "a destination refuses changes of some keys for good"
     TAKEN = "a lease that is held is taken from its owner"
     TWICE = "two workers write the same version of a lease at once, and one is refused"

@@ -1,12 +1,15 @@
 """One simulated world, drawn from one seed: tables, stream, stores, hosts with the real core, and their fate."""
 
+import random
+
 from pipeline.capture.packing import Packing, WireForm
 from pipeline.testing.fakes import FakeItemStore, FakeTable
 from pipeline.wire import chain, segment
 from tests.simulation.hosts import NAMES, Setup, Slowness, capture_host, worker_host
 from tests.simulation.loop import Host, SimChance, SimClock, SimLoop
-from tests.simulation.network import Network
+from tests.simulation.network import Network, Remote
 from tests.simulation.oracle import POSITIONS, Objects, Replica, State, at_rest
+from tests.simulation.poison import ParkedObjects, Poison, nothing_parked, operate
 from tests.simulation.services import Claims, SourceTable, StreamLog, trim_delivered
 from tests.simulation.troubles import Trouble
 from topologies.replica import Mode
@@ -31,6 +34,8 @@ class World:
         self.buckets = {"archive": Objects(segment), "audit": Objects(chain)}
         self.state = State(self.tables, self.log, self.buckets["archive"], self.buckets["audit"], self.replica)
         self.state.met = loop.met
+        self.poison, self.parked = Poison(loop.seed), ParkedObjects()
+        self.state.poison, self.state.parked = self.poison, self.parked
         self.claims = Claims(loop, draw.choice((0.0, 0.0, 0.3)))
         self.setup = self._setup()
         self.state.archived = self.setup.wants["archive"]
@@ -88,6 +93,8 @@ class World:
             blur=draw.choice((0.0, 0.0, 0.2, 0.6)),
             slowness=Slowness(self.loop.seed),
             standstill=draw.choice((0.0, 0.0, 0.01, 0.05)),
+            poison=self.poison,
+            parked=self.parked,
         )
 
     def start(self, kind: str) -> None:
@@ -97,6 +104,13 @@ class World:
         self.loop.met[Trouble.SKEWED] += host.skew_ms != 0
         self.hosts.append((kind, host))
         self.loop.spawn(host, capture_host(self.setup, host) if kind == "capture" else worker_host(self.setup, host))
+
+    def operate(self) -> None:
+        """Have somebody look after the quarantine, where there is something to."""
+        if self.poison.name:
+            log, state = Remote(self.network, self.log), Remote(self.network, self.state)
+            operator = operate(log, state, self.clock, random.Random(f"operator {self.loop.seed}"))
+            self.loop.spawn(Host("operator"), operator)
 
     def kill(self) -> None:
         """Kill a random host and start another of its kind a little later."""
@@ -158,6 +172,7 @@ class World:
 
     def write(self, n: int) -> None:
         """Make one change."""
+        self.poison.turn()
         draw = self.loop.random
         table = draw.choice(list(self.tables.values()))
         keys = {"pk": {"S": f"k{draw.choice((0, 0, 1, draw.randrange(12)))}"}}
@@ -169,6 +184,7 @@ class World:
     def heal(self) -> None:
         """End all trouble."""
         self.network.heal()
+        self.poison.heal()
         self.log.refuses = None
         self.claims.rot = self.setup.standstill = 0.0
         self.replica.unprocessed = lambda: 0
@@ -184,6 +200,8 @@ class World:
 
     async def at_rest(self) -> str:
         """Return why the world has not converged, "" when it has."""
+        if self.poison.name and not await nothing_parked(self.log, self.state):
+            return "I8 there are keys in quarantine"
         return await at_rest(
             self.tables, self.buckets["archive"], self.buckets["audit"], self.replica, self.setup.wants
         )

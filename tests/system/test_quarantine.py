@@ -3,6 +3,8 @@
 import asyncio
 from functools import partial
 
+import pytest
+
 from pipeline.delivery.asking import Asking
 from pipeline.model.errors import Rejected
 from pipeline.model.progress import Checkpoint
@@ -50,6 +52,7 @@ def in_order(world: World, name: str = "a") -> bool:
     return world.ledger(name).by_key == world.expected()
 
 
+@pytest.mark.fault("R5", "T4")
 def test_a_refused_change_parks_its_key_and_the_rest_flows() -> None:
     """A change refused for good waits with the later changes of its key; all other keys arrive, checkpoints move on."""
 
@@ -157,6 +160,59 @@ def test_a_key_stays_parked_over_restarts_and_splits() -> None:
         await ask(world)
         await world.run(8)
         assert in_order(world)
+        await world.end()
+
+    asyncio.run(story())
+
+
+@pytest.mark.fault("X1")
+def test_a_change_on_which_a_sink_fails_is_found_and_parked() -> None:
+    """A defect that one change brings out is narrowed down by halves; its key is parked, the rest flows."""
+
+    async def story() -> None:
+        world, calls = World(), list[int]()
+
+        def fail(batch: Batch) -> None:
+            calls.append(len(batch))
+            if any(change.keys == b'{"pk":{"S":"k13"}}' for change in batch.changes):
+                raise ValueError("what no sink may raise")
+
+        world.with_quarantine()
+        world.capture()
+        world.worker({"a": world.sink("a", fail)})
+        await fill(world, 1)
+        await world.run(100)
+        ((_, key),) = saved(world).parked.items()
+        assert (key.why, key.count) == ("defect", 1)
+        assert len(world.ledger("a").by_key) == 19
+        assert saved(world).position == 20
+        whole = max(calls)
+        halves = calls[calls.index(whole) + 3 :]
+        assert len(halves) <= 2 * whole.bit_length() + 3, calls
+        await world.end()
+
+    asyncio.run(story())
+
+
+def test_a_sink_that_fails_on_everything_halts() -> None:
+    """A defect that every change brings out is none of the changes': few are parked, then it halts and says so."""
+
+    async def story() -> None:
+        world = World()
+
+        def fail(batch: Batch) -> None:
+            raise ValueError("broken")
+
+        world.with_quarantine()
+        world.capture()
+        worker = world.worker({"a": world.sink("a", fail)})
+        await fill(world, 1)
+        await world.run(200)
+        assert len(saved(world).parked) <= 5
+        assert saved(world).position == 0
+        assert worker.delivery is not None
+        (delivery,) = worker.delivery.deliveries.values()
+        assert delivery.followers["a"].cursor.report.flow == "halted"
         await world.end()
 
     asyncio.run(story())

@@ -138,7 +138,7 @@ class World:
 
     def with_quarantine(self) -> None:
         """Have refused changes parked by the workers that start from now on."""
-        self.quarantine = Quarantine(self.parked, "changes/0123", self.packing.lanes)
+        self.quarantine = Quarantine(self.parked, "changes/0123", self.packing.lanes, 3)
 
     def capture(self) -> Host:
         """Start a host that captures all tables."""
