@@ -110,3 +110,5 @@ class Topology:
     batch_changes_max: int = 1_000
     batch_bytes_max: int = 4 * 1024 * 1024
     linger_seconds: float = 0.0
+    gaps: bool = False
+    """Whether the sink gets changes of kind GAP: for a log, where what is missing must stand in its place."""

@@ -46,4 +46,5 @@ topology = Topology(
     batch_changes_max=8_000,
     batch_bytes_max=16 * 1024 * 1024,
     linger_seconds=5.0,
+    gaps=True,
 )

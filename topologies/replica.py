@@ -153,7 +153,7 @@ class Exact:
         if at < batch.first - 1:
             raise Corrupt(
                 f"position row {row} of table {self.positions_table} is at {at}, the batch starts at {batch.first}",
-                hint="was the positions table emptied or restored? Bootstrap the replica again.",
+                hint="was the positions table emptied or restored? Put back its rows as they were.",
             )
         return at
 

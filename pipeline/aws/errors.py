@@ -142,9 +142,14 @@ def _from_service(error: ClientError, action: str, resource: str, gaps: Collecti
     if code == "ExpiredIteratorException":
         return IteratorExpired(where)
     if code == "TrimmedDataAccessException":
-        return Gap(where, hint="records were removed before they were read: heal by reading the table again")
+        return Gap(
+            where, hint="records were removed before they were read; `fanout gaps list` tells what is known of it"
+        )
     if code in gaps:
-        return Gap(where, hint="the stream or shard is gone with what was not read: heal by reading the table again")
+        return Gap(
+            where,
+            hint="the stream or shard is gone with what was not read; `fanout gaps list` tells what is known of it",
+        )
     if code in _LATER or _status(error.response) >= _SERVER_ERROR:
         return RetryLater(where)
     if code in _CLOCK or any(words in str(error) for words in _CLOCK_WORDS):

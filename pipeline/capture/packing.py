@@ -41,6 +41,11 @@ class Packer:
         self._packing = packing
         self._claims = claims
 
+    @property
+    def lanes(self) -> range:
+        """Return all lanes."""
+        return range(self._packing.lanes)
+
     def by_lane(self, changes: Sequence[Change]) -> dict[int, list[Change]]:
         """Return the changes of each lane, in order."""
         lanes: dict[int, list[Change]] = {}

@@ -4,12 +4,15 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 
+from pipeline.capture.gaps import GapTeller
 from pipeline.capture.outbox import Outbox
 from pipeline.capture.packing import Packer
 from pipeline.coordination.checkpoints import CheckpointSlot
+from pipeline.coordination.gaps import Gaps, accept_hint
 from pipeline.coordination.persist import HALT_SECONDS, persist, rest
 from pipeline.model.change import Change
 from pipeline.model.errors import Gap, IteratorExpired, LeaseLost, PipelineError, RetryLater
+from pipeline.model.gap import TABLE_STREAM_KEPT_MS, GapCause, GapRecord
 from pipeline.model.progress import Checkpoint
 from pipeline.model.state import Flow, Report
 from pipeline.ports import Chance, Clock, Log, SourcePage, TableStream
@@ -33,6 +36,7 @@ class ShardCapture:
         log: Log,
         packer: Packer,
         slot: CheckpointSlot,
+        gaps: Gaps,
         clock: Clock,
         chance: Chance,
         shard: str,
@@ -46,6 +50,9 @@ class ShardCapture:
         self._clock = clock
         self._chance = chance
         self._outbox = Outbox(log, clock, chance, self._retried)
+        self._teller = GapTeller(gaps, packer, self._outbox)
+        self._passing: GapRecord | None = None
+        """A gap that somebody decided to pass, until what lies behind it is found."""
         self._iterator: str | None = None
         self._read: int | None = None
         self._idle_seconds = IDLE_SECONDS_MIN
@@ -72,13 +79,17 @@ class ShardCapture:
                     await self.step()
             except LeaseLost:
                 return
+            except Gap as error:
+                await self._stop_at(error)
             except PipelineError as error:
                 await self._halt(error)
-                self._iterator, self._read = None, self._slot.saved.sequence
+                self._go_back()
 
     async def step(self) -> None:
         """Forward what one or a few pages hold, then move the checkpoint."""
         changes, closed = await self._gather()
+        if self._passing and (changes or closed):
+            await self._pass(self._passing, changes)
         if changes:
             await self._forward(changes)
         if changes or closed:
@@ -116,7 +127,12 @@ class ShardCapture:
     async def _page(self) -> SourcePage:
         fresh = self._iterator is None
         if self._iterator is None:
-            self._iterator = await self._stream.iterator(self.shard, self._read)
+            try:
+                self._iterator = await self._stream.iterator(self.shard, self._read)
+            except Gap:
+                if self._passing is None:
+                    raise
+                return SourcePage((), None)  # nothing of the shard is left, and that was accepted
         self.report.reads += 1
         try:
             return await self._stream.read(self.shard, self._iterator)
@@ -153,6 +169,33 @@ class ShardCapture:
         time_ms = changes[-1].time_ms if changes else saved.time_ms
         checkpoint = Checkpoint(sequence, position, position, {}, closed, time_ms)
         await persist(lambda: self._slot.save(checkpoint), self._clock, self._chance, retried=self._retried)
+
+    def _go_back(self) -> None:
+        """Read next what follows the checkpoint."""
+        self._iterator, self._read, self._passing = None, self._slot.saved.sequence, None
+
+    async def _stop_at(self, error: Gap) -> None:
+        """Note what was lost, tell it, and stand still until somebody has decided; then begin at the oldest change."""
+        self._go_back()
+        gap = await persist(
+            partial(self._teller.note, self._gap(error)), self._clock, self._chance, retried=self._retried
+        )
+        if not gap.passes(self._clock.now_ms(), TABLE_STREAM_KEPT_MS):
+            await self._halt(Gap(error.reason, hint=accept_hint(gap)))
+            return
+        self._read, self._passing = None, gap
+        self._idle_seconds = IDLE_SECONDS_MAX
+        await self._clock.sleep(self._idle_seconds)
+
+    def _gap(self, error: Gap) -> GapRecord:
+        after = "" if self._slot.saved.sequence is None else str(self._slot.saved.sequence)
+        table, epoch = self._stream.table, self._stream.epoch
+        return GapRecord(GapCause.TRIMMED, table, epoch, self.shard, "", after, error.reason)
+
+    async def _pass(self, gap: GapRecord, changes: list[Change]) -> None:
+        until = str(changes[0].sequence) if changes else ""
+        await persist(partial(self._teller.tell_end, gap, until), self._clock, self._chance, retried=self._retried)
+        self._passing = None
 
     def _retried(self, error: RetryLater, attempt: int) -> None:
         self.report.trouble(Flow.RETRYING, error.reason, error.hint, attempt)

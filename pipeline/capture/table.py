@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pipeline.capture.shard import ShardCapture
 from pipeline.coordination.crew import Crew
+from pipeline.coordination.gaps import Gaps
 from pipeline.coordination.leases import SHARD_END, Leases
 from pipeline.coordination.rounds import Rounds
 from pipeline.model.errors import Gap
@@ -24,13 +25,14 @@ class TableCapture(Rounds):
     """
 
     def __init__(
-        self, stream: TableStream, store: StateStore, leases: Leases, crew: Crew[ShardCapture], clock: Clock
+        self, stream: TableStream, store: StateStore, leases: Leases, crew: Crew[ShardCapture], gaps: Gaps, clock: Clock
     ) -> None:
         super().__init__(f"capture of table {stream.table}", clock)
         self._stream = stream
         self._store = store
         self._leases = leases
         self._crew = crew
+        self.gaps = gaps
         self._known: dict[str, Shard] = {}
         self._children: dict[str, Shard] = {}
         self._absent: dict[str, int] = {}
@@ -50,6 +52,7 @@ class TableCapture(Rounds):
     async def _step(self) -> None:
         """Finish, discover, lease, start. Raises Gap, after all the rest is done, when a shard is gone unread."""
         await self._finish()
+        await self.gaps.refresh()
         await self._discover()
         await self._lease()
         self._listings_ended = self._listings_ended + 1 if self._all_finished else 0

@@ -20,6 +20,8 @@ def audit() -> None:
 def verify(settings: Settings, *, topology: str, as_json: bool) -> int:
     """Read the whole log and follow its chains.
 
+    Gaps that the log tells of are listed: changes that were lost before anybody could read them.
+
     Exit code 0: every hash fits, and no chain ends before its checkpoint; 1: the report names what does not. Somebody
     who may write to the bucket and computes all later hashes anew is not found: keep the chains' ends elsewhere.
     """

@@ -36,7 +36,7 @@ MEANINGS: Mapping[int, str] = {
     DONE: "done",
     PROBLEM_FOUND: "ran, and found a problem: a finding, a difference, a process that is not healthy",
     2: "wrong use or wrong configuration: nothing was done",
-    3: "changes were lost before they could be read: heal the gap",
+    3: "changes were lost before they could be read: see `fanout gaps list`",
     4: "stored bytes are not what was written: a person has to look",
     5: "a destination refuses changes for good",
     DEFECT: "a defect in this software or in a topology: --debug shows where",

@@ -11,6 +11,7 @@ from pipeline.cli.check import check
 from pipeline.cli.demo import demo
 from pipeline.cli.diff import diff
 from pipeline.cli.failures import DONE, INTERRUPTED, tell
+from pipeline.cli.gaps import gaps
 from pipeline.cli.health import health
 from pipeline.cli.history import history
 from pipeline.cli.invocation import Invocation, shared_options
@@ -44,6 +45,7 @@ for command in (
     restore,
     history,
     diff,
+    gaps,
     archive,
     audit,
     quarantine,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.delivery.reader import Page
 from pipeline.delivery.ring import Ring
-from pipeline.model.change import SPAN_MAX, Batch, Change, Parked
+from pipeline.model.change import SPAN_MAX, Batch, Change, ChangeKind, Parked
 from pipeline.model.progress import Checkpoint, ParkedKey, Seen
 from pipeline.model.state import Report
 from pipeline.wire.record import RECORD_CHANGES_MAX, Record
@@ -25,6 +25,8 @@ class Appetite:
     batch_bytes_max: int
     linger_seconds: float
     tables: Collection[str]
+    gaps: bool = False
+    """Whether changes of kind GAP are wanted."""
 
     def __post_init__(self) -> None:
         assert 1 <= self.batch_changes_max <= SPAN_POSITIONS_MAX
@@ -267,9 +269,12 @@ class Cursor:
         self._seen.note(record.source, record.lane, fresh[-1].sequence, record.arrival_ms)
         start = self._position + 1
         self._position += len(fresh)
-        if fresh[0].table in self._appetite.tables:  # a record is of one table
+        if self._wants(fresh[0]):  # a record is of one table, and a gap has one of its own
             changes.extend(fresh)
             positions.extend(range(start, self._position + 1))
+
+    def _wants(self, change: Change) -> bool:
+        return change.table in self._appetite.tables and (change.kind is not ChangeKind.GAP or self._appetite.gaps)
 
     def _advance(self, after: Checkpoint) -> None:
         """Progress without a batch: it counts when what was taken before is settled."""

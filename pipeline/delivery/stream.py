@@ -4,6 +4,7 @@ import logging
 from collections.abc import Collection, Mapping
 
 from pipeline.coordination.crew import Crew
+from pipeline.coordination.gaps import Gaps
 from pipeline.coordination.leases import SHARD_END, Leases
 from pipeline.coordination.rounds import Rounds
 from pipeline.delivery.shard import ShardDelivery
@@ -23,12 +24,19 @@ class StreamDelivery(Rounds):
     """
 
     def __init__(
-        self, log: Log, leases: Leases, crew: Crew[ShardDelivery], clock: Clock, topologies: Collection[str]
+        self,
+        log: Log,
+        leases: Leases,
+        crew: Crew[ShardDelivery],
+        gaps: Gaps,
+        clock: Clock,
+        topologies: Collection[str],
     ) -> None:
         super().__init__(f"delivery of {log.name}", clock)
         self._log = log
         self._leases = leases
         self._crew = crew
+        self.gaps = gaps
         self._topologies = frozenset(topologies)
         self.known: dict[str, Shard] = {}
 
@@ -39,6 +47,7 @@ class StreamDelivery(Rounds):
 
     async def _step(self) -> None:
         await self._finish()
+        await self.gaps.refresh()
         self.known = {shard.id: shard for shard in await self._log.shards()}
         await self._lease()
 

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from pipeline.history.archive import segments
+from pipeline.model.change import ChangeKind
 from pipeline.model.errors import Gap
 from pipeline.ports import ObjectStore
 from pipeline.wire.packed import Identity
@@ -40,7 +41,8 @@ async def fold_known(objects: ObjectStore) -> Folded:
 
     Each item's changes count in the order of (epoch, sequence), so it does not matter that a key's changes lie in
     several Kinesis shards after a split, or twice, in two of them, or were put through from quarantine later. Memory
-    holds one image an item, what is in quarantine, and nothing else that grows. Raises Corrupt as `segments` does.
+    holds one image an item, what is in quarantine, and nothing else that grows. What was lost in gaps is in no archive:
+    their marks are passed by. Raises Corrupt as `segments` does.
     """
     newest: dict[Item, tuple[str, int, bytes | None]] = {}
     parked: dict[Identity, Item] = {}
@@ -49,6 +51,8 @@ async def fold_known(objects: ObjectStore) -> Folded:
         for placeholder in each.batch.parked:
             parked[placeholder.identity] = (placeholder.table, placeholder.keys)
         for change in each.batch.changes:
+            if change.kind is ChangeKind.GAP:
+                continue
             if each.batch.asked_by:
                 there.add(change.identity)
             item = (change.table, change.keys)

@@ -12,6 +12,8 @@ class ChangeKind(StrEnum):
     INSERT = "INSERT"
     MODIFY = "MODIFY"
     REMOVE = "REMOVE"
+    GAP = "GAP"
+    """Nothing happened to an item: changes are missing here. See `pipeline.wire.gap`."""
 
 
 class Change(NamedTuple):

@@ -24,6 +24,7 @@ class PipelineCollector(Collector):
         """Return the metrics of this moment."""
         yield from _family("capture", CAPTURE_LABELS, list(self._capture_reports()))
         yield from _family("topology", DELIVERY_LABELS, list(self._topology_reports()))
+        yield from self._gaps()
         if self._delivery is not None:
             reads = CounterMetricFamily(
                 "fanout_stream_reads", "GetRecords calls on the Kinesis stream", labels=["shard"]
@@ -47,6 +48,12 @@ class PipelineCollector(Collector):
                 changes.add_metric([name, shard], summary.changes)
                 age.add_metric([name, shard], summary.oldest_seconds)
         yield from (keys, changes, age)
+
+    def _gaps(self) -> Iterator[Metric]:
+        known = [table.gaps for table in self._captures] + ([self._delivery.gaps] if self._delivery else [])
+        if known:
+            newest = known[0].open
+            yield GaugeMetricFamily("fanout_gaps_open", "Gaps of the pipeline that wait for a decision", len(newest))
 
     def _capture_reports(self) -> Iterator[tuple[tuple[str, str], Report]]:
         for table in self._captures:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from pipeline.model.errors import Corrupt
+from pipeline.model.gap import GapRecord
 from pipeline.ports import ObjectStore
 from pipeline.wire import chain
 from pipeline.wire.packed import Link
@@ -39,6 +40,8 @@ class Report:
     entries: int = 0
     parked: int = 0
     """Entries that stand for a change in quarantine; once it is put through, it has an entry of its own."""
+    gaps: dict[str, GapRecord] = field(default_factory=dict)
+    """By their id: changes that never reached the log, as it tells of them."""
     problems_count: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -46,6 +49,12 @@ class Report:
     def sound(self) -> bool:
         """Return True when every hash fits."""
         return self.problems_count == 0
+
+    def note(self, gap: GapRecord) -> None:
+        """Keep what is said last of a gap; every chain tells of it."""
+        known = self.gaps.get(gap.id)
+        if known is None or known.state.step < gap.state.step:
+            self.gaps[gap.id] = gap
 
     def add(self, name: str, first: int, last: int, reason: str) -> None:
         """Count a problem, and list it while there is room."""
@@ -80,6 +89,7 @@ async def _verify_object(objects: ObjectStore, name: str, link: Link | None, rep
     report.objects += 1
     try:
         block = chain.decode(name, await objects.read(name) or b"")
+        found_gaps = list(chain.gaps(block))
     except Corrupt as error:
         start = link.last + 1 if link else 1
         report.add(name, start, start, error.reason)
@@ -94,6 +104,8 @@ async def _verify_object(objects: ObjectStore, name: str, link: Link | None, rep
         report.add(name, min(header.first, link.last), header.first, f"it does not follow {link.name or 'the start'}")
     report.entries += len(block.lines) - 1
     report.parked += chain.placeholders_in(block)
+    for gap in found_gaps:
+        report.note(gap)
     for found in chain.breaks(block):
         report.add(name, *found)
     return header.link(name, block.seal)

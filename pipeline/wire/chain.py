@@ -12,8 +12,10 @@ from typing import NamedTuple
 import msgspec
 import orjson
 
-from pipeline.model.change import Batch, Change, Parked
+from pipeline.model.change import Batch, Change, ChangeKind, Parked
+from pipeline.model.gap import GapRecord
 from pipeline.wire.diff import attribute_of, diff
+from pipeline.wire.gap import from_image
 from pipeline.wire.packed import (
     Header,
     Identity,
@@ -210,6 +212,14 @@ def _kind(line: bytes) -> str:
         return _entry.decode(line).kind
     except msgspec.DecodeError:
         return ""
+
+
+def gaps(block: Block) -> Iterator[GapRecord]:
+    """Yield the gaps an object tells of, in order, as they stood then. Raises Corrupt."""
+    for line in block.lines[1:]:
+        if b'"kind":"GAP"' in line and _entry.decode(line).kind == ChangeKind.GAP:
+            added = {name: new for name, (_, new) in orjson.loads(line)["diff"].items()}
+            yield from_image(orjson.dumps(added), block.header.shard)
 
 
 def _actor(change: Change, attribute: str) -> bytes:

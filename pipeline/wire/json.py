@@ -59,7 +59,7 @@ class ChangeLine(msgspec.Struct, omit_defaults=True, gc=False):
     q: str
     """Sequence, decimal."""
     c: str
-    """First letter of the kind: I, M or R."""
+    """First letter of the kind: I, M, R or G."""
     k: msgspec.Raw
     """Canonical keys."""
     t: int = 0
@@ -77,7 +77,7 @@ class ChangeLine(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 LINE_DECODER = msgspec.json.Decoder(ChangeLine)
-_KINDS = {"I": ChangeKind.INSERT, "M": ChangeKind.MODIFY, "R": ChangeKind.REMOVE}
+_KINDS = {kind.value[0]: kind for kind in ChangeKind}
 
 
 def change_to_json(change: Change) -> bytes:

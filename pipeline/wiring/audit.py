@@ -12,6 +12,7 @@ from pipeline.settings import Settings
 from pipeline.verification.audit import Report, verify_chain
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.core import checkpoint_key
+from pipeline.wiring.gaps import gap_row
 
 KIND = "audit"
 """The topology whose log this is: the archive's objects have no chain, and would look like an empty, sound log."""
@@ -43,6 +44,7 @@ async def _verify(parts: Parts, objects: S3ObjectStore, topology: str) -> dict[s
         "parked": report.parked,
         "objects": report.objects,
         "chains": [{"chain": name, **asdict(head)} for name, head in sorted(report.heads.items())],
+        "gaps": [gap_row(gap) for gap in sorted(report.gaps.values(), key=lambda gap: gap.noticed_ms)],
         "problems_count": report.problems_count,
         "problems": [asdict(problem) for problem in report.problems],
     }

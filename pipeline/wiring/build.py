@@ -95,7 +95,11 @@ def _runner(parts: Parts, pipeline: str, configured: ConfiguredTopology) -> Topo
     region, clock = parts.settings.stream.region, parts.around.clock
     context = SinkContext(configured.name, pipeline, tables, region, parts.aws, clock)
     appetite = Appetite(
-        configured.batch_changes_max, topology.batch_bytes_max, configured.linger_seconds, frozenset(tables)
+        configured.batch_changes_max,
+        topology.batch_bytes_max,
+        configured.linger_seconds,
+        frozenset(tables),
+        topology.gaps,
     )
     sink = topology.sink(configured.options, context)
     return TopologyRunner(configured.name, sink, appetite, parts.around.clock, parts.around.chance)

@@ -9,6 +9,7 @@ from pipeline.capture.shard import ShardCapture
 from pipeline.capture.table import TableCapture
 from pipeline.coordination.checkpoints import CheckpointSlot
 from pipeline.coordination.crew import Crew
+from pipeline.coordination.gaps import Gaps
 from pipeline.coordination.leases import Leases, lease_key
 from pipeline.delivery.cursor import Cursor
 from pipeline.delivery.follower import Follower
@@ -46,13 +47,14 @@ def capture_of(around: Surroundings, stream: TableStream, packing: Packing) -> T
     group = group_of(around.log.name, stream.table, stream.epoch)
     packer = Packer(packing, around.claims)
     leases = _leases(around, group)
+    gaps = Gaps(around.store, around.log.name, around.clock)
 
     def build(shard: str) -> ShardCapture:
         slot = _slot(around, group, shard, CAPTURE)
-        return ShardCapture(stream, around.log, packer, slot, around.clock, around.chance, shard)
+        return ShardCapture(stream, around.log, packer, slot, gaps, around.clock, around.chance, shard)
 
     crew = Crew(leases, around.clock, around.chance, around.lease_seconds, build)
-    return TableCapture(stream, around.store, leases, crew, around.clock)
+    return TableCapture(stream, around.store, leases, crew, gaps, around.clock)
 
 
 def delivery_of(
@@ -61,6 +63,7 @@ def delivery_of(
     """Return the delivery of the Kinesis stream to the topologies."""
     group = around.log.name
     leases = _leases(around, group)
+    gaps = Gaps(around.store, around.log.name, around.clock)
 
     def build(shard: str) -> ShardDelivery:
         return ShardDelivery(
@@ -77,7 +80,7 @@ def delivery_of(
         )
 
     crew = Crew(leases, around.clock, around.chance, around.lease_seconds, build)
-    delivery = StreamDelivery(around.log, leases, crew, around.clock, list(topologies))
+    delivery = StreamDelivery(around.log, leases, crew, gaps, around.clock, list(topologies))
     return delivery
 
 

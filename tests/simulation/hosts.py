@@ -201,7 +201,8 @@ def _runner(setup: Setup, name: str) -> TopologyRunner:
         "archive": lambda: archive.topology.sink(archive.Settings("archive"), context),
         "audit": lambda: audit.topology.sink(audit.Settings("audit"), context),
     }
-    appetite = Appetite(setup.batch_changes_max, 1 << 20, LINGER_SECONDS[name], setup.wants[name])
+    gaps = name != "replica"
+    appetite = Appetite(setup.batch_changes_max, 1 << 20, LINGER_SECONDS[name], setup.wants[name], gaps)
     return TopologyRunner(name, Watched(name, sinks[name](), setup), appetite, setup.clock, SimChance(setup.loop))
 
 

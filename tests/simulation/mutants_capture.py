@@ -36,8 +36,8 @@ CAPTURE = (
     Mutant(
         "capture-reads-on-after-a-halt",
         "after a halt capture goes on behind the changes it did not put",
-        "pipeline.capture.shard:ShardCapture.run",
-        "self._iterator, self._read = None, self._slot.saved.sequence",
+        "pipeline.capture.shard:ShardCapture._go_back",
+        "self._iterator, self._read, self._passing = None, self._slot.saved.sequence, None",
         "pass",
     ),
     Mutant(

@@ -149,7 +149,7 @@ class World:
         """Start a host that delivers to these sinks."""
         around = self._around()
         tables = frozenset(table.name for table in self.tables)
-        wants = Appetite(int(appetite.get("changes", 50)), 1024 * 1024, appetite.get("linger", 0.0), tables)
+        wants = Appetite(int(appetite.get("changes", 50)), 1024 * 1024, appetite.get("linger", 0.0), tables, gaps=True)
         runners = {name: TopologyRunner(name, sink, wants, self.clock, self.chance) for name, sink in sinks.items()}
         return self._host([], delivery_of(around, runners, self.quarantine), runners)
 

@@ -9,6 +9,7 @@ import pytest
 from pipeline.capture.packing import Packer, Packing, WireForm
 from pipeline.capture.shard import ShardCapture
 from pipeline.coordination.checkpoints import CheckpointSlot
+from pipeline.coordination.gaps import Gaps
 from pipeline.model.errors import Gap
 from pipeline.model.state import Flow
 from pipeline.testing.fakes import FakeLog, FakeStateStore, FakeTable, FakeTableStream, ManualClock, SeededChance
@@ -32,7 +33,8 @@ class World:
         """Return the capture after `before`, 5 s, `after`, and 5 s more: less than a halt lasts."""
         (shard,) = await self.stream.shards()
         before()
-        capture = ShardCapture(self.stream, self.log, self.packer, self.slot, self.clock, self.chance, shard.id)
+        gaps = Gaps(FakeStateStore(), "changes", self.clock)
+        capture = ShardCapture(self.stream, self.log, self.packer, self.slot, gaps, self.clock, self.chance, shard.id)
         task = asyncio.create_task(capture.run())
         await self.clock.advance(5.0)
         after()
