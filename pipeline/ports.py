@@ -53,6 +53,10 @@ class TableStream(Protocol):
     def epoch(self) -> str:
         """Return the stream's label."""
 
+    @property
+    def table_id(self) -> str:
+        """Return what tells the table from an earlier one of its name; empty where that is not known."""
+
     async def shards(self, parent: str | None = None) -> tuple[Shard, ...]:
         """Return all shards, every page read, or only the children of `parent`.
 

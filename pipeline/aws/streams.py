@@ -25,7 +25,14 @@ class DynamoDBTableStream:
     """One stream of one table; see `pipeline.ports.TableStream` for what it promises."""
 
     def __init__(
-        self, caller: Caller[DynamoDBStreamsClient], *, table: str, arn: str, epoch: str, hash_attribute: str
+        self,
+        caller: Caller[DynamoDBStreamsClient],
+        *,
+        table: str,
+        arn: str,
+        epoch: str,
+        hash_attribute: str,
+        table_id: str = "",
     ) -> None:
         raw.receive(caller.client, ["GetRecords"])
         self._caller = caller
@@ -33,6 +40,7 @@ class DynamoDBTableStream:
         self._arn = arn
         self._epoch = epoch
         self._hash_attribute = hash_attribute
+        self._table_id = table_id
         self._text = SequenceText(DIGITS_MIN)
         self._listed = False
 
@@ -45,6 +53,11 @@ class DynamoDBTableStream:
     def epoch(self) -> str:
         """Return the stream's label."""
         return self._epoch
+
+    @property
+    def table_id(self) -> str:
+        """Return the table's TableId."""
+        return self._table_id
 
     async def shards(self, parent: str | None = None) -> tuple[Shard, ...]:
         """Return all shards, or the children of one. Raises Gap when the stream is gone."""

@@ -44,6 +44,8 @@ class TableDescription:
     """The latest stream, also of one that is switched off; empty when there never was one."""
     stream_label: str
     view_type: str
+    id: str = ""
+    """What tells it from an earlier table of its name."""
 
 
 class Tables:
@@ -153,4 +155,5 @@ def _description(table: Any, region: str) -> TableDescription:
         stream_arn=table.get("LatestStreamArn", ""),
         stream_label=table.get("LatestStreamLabel", ""),
         view_type=stream.get("StreamViewType", ""),
+        id=table.get("TableId", ""),
     )

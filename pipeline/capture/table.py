@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
+from pipeline.capture.epochs import Epochs
 from pipeline.capture.shard import ShardCapture
+from pipeline.capture.vanished import Vanished
 from pipeline.coordination.crew import Crew
 from pipeline.coordination.gaps import Gaps
 from pipeline.coordination.leases import SHARD_END, Leases
 from pipeline.coordination.rounds import Rounds
-from pipeline.model.errors import Gap
+from pipeline.model.errors import Gap, Misconfigured
 from pipeline.model.shard import Shard, ready
 from pipeline.ports import Clock, StateRow, StateStore, TableStream
 
@@ -20,12 +22,20 @@ CONFIRM_SECONDS = 1.0
 class TableCapture(Rounds):
     """Discovers a table's shards, leases those that may be read now, and runs a capture on each.
 
-    A child is leased only when its parent's lease row says SHARD_END, or when no trace of the parent is left: neither
-    in several listings nor, unfinished, in the state table.
+    A child is leased only when its parent's lease row says SHARD_END. A parent that is gone without having been read
+    gets such a row only when the pipeline begins with this stream, or when its gap was accepted.
     """
 
     def __init__(
-        self, stream: TableStream, store: StateStore, leases: Leases, crew: Crew[ShardCapture], gaps: Gaps, clock: Clock
+        self,
+        stream: TableStream,
+        store: StateStore,
+        leases: Leases,
+        crew: Crew[ShardCapture],
+        gaps: Gaps,
+        epochs: Epochs,
+        vanished: Vanished,
+        clock: Clock,
     ) -> None:
         super().__init__(f"capture of table {stream.table}", clock)
         self._stream = stream
@@ -33,10 +43,14 @@ class TableCapture(Rounds):
         self._leases = leases
         self._crew = crew
         self.gaps = gaps
+        self._epochs = epochs
+        self._vanished = vanished
         self._known: dict[str, Shard] = {}
         self._children: dict[str, Shard] = {}
         self._absent: dict[str, int] = {}
         self._listings_ended = 0
+        self._begun: bool | None = None
+        """None while this stream may not be captured."""
         self._all_finished = False
 
     @property
@@ -53,31 +67,63 @@ class TableCapture(Rounds):
         """Finish, discover, lease, start. Raises Gap, after all the rest is done, when a shard is gone unread."""
         await self._finish()
         await self.gaps.refresh()
+        await self._admit()
         await self._discover()
         await self._lease()
         self._listings_ended = self._listings_ended + 1 if self._all_finished else 0
 
     async def _look(self) -> None:
-        if await self._leases.called():
+        if self._begun is not None and await self._leases.called():
             await self._lease()
 
     async def _lease(self) -> None:
         """Lease and start what may be read, as the last listing had it. Raises Gap as `_step` does."""
-        family = sorted(set(self._known) | set(self._absent))
-        rows = await self._store.read([self._leases.key(shard) for shard in family])
-        by_shard = {shard: rows[self._leases.key(shard)] for shard in family if self._leases.key(shard) in rows}
+        by_shard = await self._rows()
+        gone = await self._gone(by_shard)
+        if gone:
+            by_shard = await self._rows()  # read again: what was gone when we asked may have been finished before
         finished = {shard for shard, row in by_shard.items() if _is_finished(row)}
         self._all_finished = bool(self._known) and finished >= set(self._known)
-        lost = {shard for shard in self._absent if shard in by_shard} - finished
-        doubtful = lost | {shard for shard, count in self._absent.items() if count < ABSENT_LISTINGS_MIN}
-        known = self._known | {shard: Shard(shard) for shard in doubtful}
+        known = self._known | {shard: Shard(shard) for shard in self._absent}
         readable = {shard.id for shard in self._known.values() if ready(shard, known, finished)}
         await self._crew.step(list(self._known), lambda shard, row: shard in readable and not _is_finished(row))
-        if lost:
-            msg = f"shards are gone before they were read to their end: {', '.join(sorted(lost))}"
-            raise Gap(
-                msg, hint="changes were lost; their children wait. Copy the table again, then remove these leases"
-            )
+        if not self._begun:
+            await self._begin(gone - set(by_shard), complete=set(self._absent) <= gone | finished)
+            gone &= set(by_shard)
+        await self._stop_at({shard: by_shard.get(shard) for shard in sorted(gone - finished)})
+
+    async def _rows(self) -> dict[str, StateRow]:
+        """Return the lease rows there are of the shards that are known, or named as parents."""
+        family = {self._leases.key(shard): shard for shard in sorted(set(self._known) | set(self._absent))}
+        return {family[key]: row for key, row in (await self._store.read(list(family))).items()}
+
+    async def _gone(self, by_shard: Mapping[str, StateRow]) -> set[str]:
+        """Return the parents that are in no listing, nor found by name, nor read to their end."""
+        absent = {shard for shard, count in self._absent.items() if count >= ABSENT_LISTINGS_MIN}
+        unread = absent - {shard for shard, row in by_shard.items() if _is_finished(row)}
+        return {shard for shard in sorted(unread) if await self._vanished.is_gone(shard)}
+
+    async def _admit(self) -> None:
+        """Learn whether the capture of this stream has begun; what it holds is let go when it is another's turn."""
+        try:
+            self._begun = await self._epochs.admit()
+        except (Gap, Misconfigured):
+            self._begun = None
+            await self._crew.release_all()
+            raise
+
+    async def _begin(self, never_read: set[str], *, complete: bool) -> None:
+        """Let shards be whose parents had been trimmed before this pipeline began: what it had to read was not lost."""
+        for shard in sorted(never_read):
+            await self._vanished.pass_over(shard, None)
+        if complete:
+            await self._epochs.note_begun()
+
+    async def _stop_at(self, lost: Mapping[str, StateRow | None]) -> None:
+        """Raise Gap while a shard that is gone unread keeps its children waiting."""
+        told = [why for shard, row in lost.items() if (why := await self._vanished.meet(shard, row))]
+        if told:
+            raise Gap("; ".join(told))
 
     async def _finish(self) -> None:
         """Mark ended shards in their lease row, which lets their children start, and look for these children."""
@@ -118,7 +164,7 @@ class TableCapture(Rounds):
         return (
             f"the stream of table {self.table} has ended and all of it is captured"
             " (was the table deleted, or its stream switched off? What changes until a new stream is on is in neither;"
-            " a new start says so and waits for --accept-gap)"
+            " a new start says so, as a gap)"
         )
 
 

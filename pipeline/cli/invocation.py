@@ -85,12 +85,6 @@ def with_settings(function: Callable[Concatenate[Settings, P], R]) -> Callable[P
     return shared_options(load_first)
 
 
-def gap_option(command: Command) -> Command:
-    """Add --accept-gap, for commands that capture."""
-    text = "Take up a table's new stream although changes were lost before it began."
-    return click.option("--accept-gap", is_flag=True, help=text)(command)
-
-
 def invocation() -> Invocation:
     """Return the shared options of the running command."""
     return click.get_current_context().ensure_object(Invocation)

@@ -3,7 +3,7 @@
 import click
 
 from pipeline.cli.failures import DONE
-from pipeline.cli.invocation import gap_option, invocation, shared_options
+from pipeline.cli.invocation import invocation, shared_options
 from pipeline.cli.setup import create
 from pipeline.settings import table_place
 
@@ -12,9 +12,8 @@ from pipeline.settings import table_place
 @click.argument("source")
 @click.argument("destination")
 @click.option("--yes", is_flag=True, help="Create what is missing without asking.")
-@gap_option
 @shared_options
-def replicate(source: str, destination: str, *, yes: bool, accept_gap: bool) -> int:
+def replicate(source: str, destination: str, *, yes: bool) -> int:
     """Replicate one table: SOURCE and DESTINATION are region/table or ARNs.
 
     Creates what is missing, then captures and delivers until SIGTERM or Ctrl-C. Items that are in the table already are
@@ -33,4 +32,4 @@ def replicate(source: str, destination: str, *, yes: bool, accept_gap: bool) -> 
     code = create(settings, yes=yes)
     if code != DONE:
         return code
-    return service.run(settings, capture=True, worker=True, accept_gap=accept_gap)
+    return service.run(settings, capture=True, worker=True)

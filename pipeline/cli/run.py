@@ -2,16 +2,15 @@
 
 import click
 
-from pipeline.cli.invocation import gap_option, with_settings
+from pipeline.cli.invocation import with_settings
 from pipeline.settings import Settings, check_topologies
 
 
 @click.command()
-@gap_option
 @with_settings
-def run(settings: Settings, *, accept_gap: bool) -> int:
+def run(settings: Settings) -> int:
     """Capture and deliver in one process, until SIGTERM or Ctrl-C."""
     from pipeline.wiring import service
 
     check_topologies(settings)
-    return service.run(settings, capture=True, worker=True, accept_gap=accept_gap)
+    return service.run(settings, capture=True, worker=True)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from operator import attrgetter
 from typing import NamedTuple
 
-from pipeline.model.change import Change
+from pipeline.model.change import Change, ChangeKind
 from pipeline.wire.segment import Segment
 
 CHANGES_MAX = 1_000
@@ -47,6 +47,6 @@ async def schema_keys(segments: AsyncIterator[Segment], table: str) -> bytes | N
     """Return the canonical keys of some item of a table, None when the archive has no change of it."""
     async for each in segments:
         for change in each.batch.changes:
-            if change.table == table:
+            if change.table == table and change.kind is not ChangeKind.GAP:
                 return change.keys
     return None

@@ -8,8 +8,11 @@ from pipeline.history.check import ends
 from pipeline.history.moment import Moment, text_of
 from pipeline.history.traces import Traces
 from pipeline.history.watermark import Watermark
+from pipeline.model.change import ChangeKind
 from pipeline.model.errors import Misconfigured
+from pipeline.model.gap import GapRecord
 from pipeline.ports import ObjectStore
+from pipeline.wire.gap import from_image
 from pipeline.wire.packed import Link
 from pipeline.wire.segment import Segment
 
@@ -24,6 +27,8 @@ class Pass:
     """Creation time of the table's oldest change; 0 while there is none."""
     reached: dict[str, int] = field(default_factory=dict)
     """The last position of each `<stream>/<shard>`."""
+    gaps: dict[str, GapRecord] = field(default_factory=dict)
+    """By their id: changes of the table that never reached the archive, as it tells of them."""
 
     def note(self, found: Segment, table: str) -> None:
         """Count a segment."""
@@ -32,7 +37,11 @@ class Pass:
         shard = f"{found.header.stream}/{found.header.shard}"
         self.reached[shard] = max(self.reached.get(shard, 0), found.header.last)
         for change in found.batch.changes:
-            if change.table == table and not 0 < self.first_ms <= change.time_ms:
+            if change.table == table and change.kind is ChangeKind.GAP:
+                gap = from_image(change.after or b"", shard)
+                if gap.id not in self.gaps or self.gaps[gap.id].state.step < gap.state.step:
+                    self.gaps[gap.id] = gap
+            elif change.table == table and not 0 < self.first_ms <= change.time_ms:
                 self.first_ms = change.time_ms
 
 
@@ -52,7 +61,7 @@ async def gather(
     met = Pass()
     async for found in segments(objects, starts):
         met.note(found, table)
-        await traces.add(found.batch.changes)
+        await traces.add([change for change in found.batch.changes if change.kind is not ChangeKind.GAP])
         progress(met)
     for problem in ends(met.reached, delivered):
         raise problem.error()

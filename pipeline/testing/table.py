@@ -53,6 +53,8 @@ class FakeTable:
         """Key attributes and their types, hash first."""
         self.items: dict[bytes, bytes] = {}
         """Item by canonical keys."""
+        self.id = "table-1"
+        """Changed by a test that makes the table anew."""
         self.epoch = ""
         """Label of the open stream; empty while it is switched off."""
         self.children_unlisted = 0
@@ -189,6 +191,11 @@ class FakeTableStream:
     def epoch(self) -> str:
         """Return the stream's label."""
         return self._epoch
+
+    @property
+    def table_id(self) -> str:
+        """Return the table's id."""
+        return self._table.id
 
     async def shards(self, parent: str | None = None) -> tuple[Shard, ...]:
         """Return what the listing shows by now."""

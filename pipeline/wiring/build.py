@@ -68,6 +68,7 @@ def stream_of(parts: Parts, table: TableDescription) -> DynamoDBTableStream:
         arn=table.stream_arn,
         epoch=table.stream_label,
         hash_attribute=table.keys[0].name,
+        table_id=table.id,
     )
 
 

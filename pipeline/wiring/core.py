@@ -1,12 +1,17 @@
 """Captures and deliveries from ports: the same assembly for the service and for a simulated world."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from pipeline.capture.epochs import Epochs
+from pipeline.capture.gaps import GapTeller
+from pipeline.capture.outbox import Outbox
 from pipeline.capture.packing import Packer, Packing
 from pipeline.capture.shard import ShardCapture
 from pipeline.capture.table import TableCapture
+from pipeline.capture.vanished import Vanished
 from pipeline.coordination.checkpoints import CheckpointSlot
 from pipeline.coordination.crew import Crew
 from pipeline.coordination.gaps import Gaps
@@ -18,9 +23,12 @@ from pipeline.delivery.redrive import Redrive
 from pipeline.delivery.shard import ShardDelivery
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
+from pipeline.model.errors import RetryLater
 from pipeline.model.state import Report
 from pipeline.ports import Chance, Clock, Log, ObjectStore, StateStore, TableStream
 from pipeline.wire.redrive import request_key
+
+logger = logging.getLogger(__name__)
 
 CAPTURE = "capture"
 """What stands for a topology's name in the key of a capture's checkpoint."""
@@ -54,7 +62,12 @@ def capture_of(around: Surroundings, stream: TableStream, packing: Packing) -> T
         return ShardCapture(stream, around.log, packer, slot, gaps, around.clock, around.chance, shard)
 
     crew = Crew(leases, around.clock, around.chance, around.lease_seconds, build)
-    return TableCapture(stream, around.store, leases, crew, gaps, around.clock)
+    outbox = Outbox(around.log, around.clock, around.chance, partial(_waits, stream.table))
+    teller = GapTeller(gaps, packer, outbox)
+    epochs = Epochs(around.store, around.log.name, stream, teller, around.clock)
+    key = partial(checkpoint_key, group, name=CAPTURE)
+    vanished = Vanished(stream, around.store, leases, key, teller, around.clock)
+    return TableCapture(stream, around.store, leases, crew, gaps, epochs, vanished, around.clock)
 
 
 def delivery_of(
@@ -90,6 +103,10 @@ def group_of(stream: str, table: str, epoch: str) -> str:
     Another stream of the table, and a capture of it into another Kinesis stream, have leases of their own.
     """
     return f"{stream}/{table}/{epoch}"
+
+
+def _waits(table: str, error: RetryLater, _attempt: int) -> None:
+    logger.warning("capture of table %s waits at a gap: %s", table, error)
 
 
 def checkpoint_key(group: str, shard: str, name: str) -> str:

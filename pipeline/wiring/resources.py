@@ -2,12 +2,11 @@
 
 import logging
 import secrets
-from collections.abc import Sequence
 
 from pipeline.aws.kinesis import KinesisControl
 from pipeline.aws.session import CONTROL
 from pipeline.aws.tables import TableDescription, Tables
-from pipeline.model.errors import Gap, Misconfigured
+from pipeline.model.errors import Misconfigured
 from pipeline.ports import FieldValue, StateRow, StateStore
 from pipeline.wiring.build import Parts
 
@@ -86,30 +85,6 @@ async def pipeline_name(store: StateStore, stream: str) -> str:
 
 def _own_name(row: StateRow, stream: str) -> str:
     return f"{stream}/{row.fields['pipeline']!s}"
-
-
-async def follow_on(store: StateStore, stream: str, tables: Sequence[TableDescription], *, accept_gap: bool) -> None:
-    """Raise Gap when a table has another stream than the one captured last: what changed in between is in neither.
-
-    With `accept_gap` the new stream is taken up, and that is logged as the loss it is.
-    """
-    for table in tables:
-        key = f"table:{stream}/{table.name}"
-        now = StateRow(key, 0, {"epoch": table.stream_label, "entityType": "TABLE"})
-        if await store.write(now, None):
-            continue
-        row = (await store.read([key]))[key]
-        before = row.fields.get("epoch")
-        if before == table.stream_label:
-            continue
-        what = f"table {table.name} has the stream {table.stream_label}, captured was {before!r}"
-        if not accept_gap:
-            msg = f"{what}: its changes between the two, and what was unread of the first, are lost"
-            raise Gap(
-                msg, hint="put right what may have changed at the destinations, then start once with --accept-gap"
-            )
-        await store.write(now._replace(version=row.version + 1), row.version)
-        logger.error("a gap was accepted: %s", what)
 
 
 def pipeline_key(stream: str) -> str:

@@ -23,6 +23,7 @@ from pipeline.model.errors import Misconfigured
 from pipeline.settings import Settings
 from pipeline.wiring.archive import archive_of
 from pipeline.wiring.build import Parts, parts_of
+from pipeline.wiring.gaps import gap_row
 from pipeline.wiring.reading import Question, Source, aside, reach_for, source_of
 from pipeline.wiring.restore_report import Note, Times, asked, outcome, row_of
 
@@ -110,6 +111,7 @@ class _Restore:
                 "complete_up_to": text_of(reach.watermark.time_ms - 1000) if not self._question.unproven else None,
                 "segments": met.segments,
                 "changes": traces.changes,
+                "gaps": [gap_row(gap) for gap in met.gaps.values()],
             }
             if place is None:
                 return {**head, **await self._into_file(traces, aim)}

@@ -15,7 +15,7 @@ from pipeline.telemetry.metrics import PipelineCollector
 from pipeline.telemetry.reports import health_of, status_of
 from pipeline.wiring.build import Parts, capture_of, parts_of, quarantine_of, topologies_of
 from pipeline.wiring.core import delivery_of
-from pipeline.wiring.resources import begin, check_stream, follow_on, source_tables
+from pipeline.wiring.resources import begin, check_stream, source_tables
 from pipeline.worker.app import Work
 from pipeline.worker.guard import guarded
 from pipeline.worker.process import run as run_worker
@@ -23,11 +23,11 @@ from pipeline.worker.process import run as run_worker
 logger = logging.getLogger(__name__)
 
 
-def run(settings: Settings, *, capture: bool, worker: bool, accept_gap: bool = False) -> int:
+def run(settings: Settings, *, capture: bool, worker: bool) -> int:
     """Run until stopped; return the exit code. Raises PipelineError before anything has begun."""
     with Aws(settings.aws.plain_http_hosts) as aws:
         parts = parts_of(settings, aws)
-        work = asyncio.run(_prepare(parts, capture=capture, worker=worker, accept_gap=accept_gap))
+        work = asyncio.run(_prepare(parts, capture=capture, worker=worker))
         _must_be_free(work.web_host, work.web_port)
         _announce(work, parts.around.owner)
         code = run_worker(work)
@@ -58,13 +58,12 @@ def _announce(work: Work, owner: str) -> None:
         logger.warning("other machines may ask for /health only: status and metrics need %s to be set", WEB_TOKEN)
 
 
-async def _prepare(parts: Parts, *, capture: bool, worker: bool, accept_gap: bool) -> Work:
+async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
     """Look at every resource first, so that a wrong one is said at once and nothing is half begun."""
     await check_stream(parts)
     tables = await source_tables(parts) if capture else []
     captures = [capture_of(parts, table) for table in tables]
     pipeline = await begin(parts)  # the first write: nothing above was wrong
-    await follow_on(parts.around.store, parts.around.log.name, tables, accept_gap=accept_gap)
     topologies = topologies_of(parts, pipeline) if worker else {}
     delivery = delivery_of(parts.around, topologies, quarantine_of(parts, pipeline)) if worker else None
 

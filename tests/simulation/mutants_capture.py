@@ -51,8 +51,8 @@ CAPTURE = (
         "capture-believes-one-listing",
         "capture takes a parent that one listing lacks for trimmed",
         "pipeline.capture.table:TableCapture._lease",
-        "count < ABSENT_LISTINGS_MIN}",
-        "count < 1}",
+        "known = self._known | {shard: Shard(shard) for shard in self._absent}",
+        "known = self._known",
     ),
     Mutant(
         "capture-drain-ends-shards",

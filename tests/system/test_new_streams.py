@@ -1,0 +1,120 @@
+"""Streams, tables and shards that are not what was captured last: what follows waits for a decision."""
+
+import pytest
+
+from pipeline.model.change import ChangeKind
+from pipeline.model.gap import GapCause, GapState
+from tests.system.loss import Story, tell
+
+
+@pytest.mark.fault("D6")
+def test_a_new_stream_waits_for_a_decision() -> None:
+    """A table whose stream was switched off and on: nothing of the new stream is taken until its gap is accepted."""
+
+    async def story(told: Story) -> None:
+        told.put(1)
+        await told.world.run(5)
+        await told.down(60)
+        told.table.disable_stream()
+        told.put(2)
+        told.table.enable_stream()
+        told.put(3)
+        told.start()
+        await told.world.run(10)
+        gap = await told.the_gap()
+        assert (gap.cause, gap.after, gap.epoch) == (GapCause.NEW_STREAM, *sorted(told.table._streams))
+        assert gap.id in told.hosts[0].captures[0].problem
+        assert told.numbers() == [1]
+        await told.gaps.decide(gap.id, GapState.ACCEPTED, "ann")
+        await told.world.run(10)
+        assert told.hosts[0].captures[0].problem == ""
+        assert told.numbers() == [1, 3]
+        assert [each.by for each in (await told.report()).gaps.values()] == ["ann"]
+
+    tell(story)
+
+
+@pytest.mark.fault("D7")
+def test_a_new_table_is_not_taken_for_the_old_one() -> None:
+    """A table deleted and made anew is a gap of its own cause, and its emptiness removes nothing anywhere."""
+
+    async def story(told: Story) -> None:
+        told.put(1)
+        await told.world.run(5)
+        await told.down(60)
+        told.table.disable_stream()
+        told.table.items.clear()
+        told.table.id = "table-2"
+        told.table.enable_stream()
+        told.start()
+        await told.world.run(10)
+        gap = await told.the_gap()
+        assert (gap.cause, gap.state) == (GapCause.NEW_TABLE, GapState.OPEN)
+        await told.gaps.decide(gap.id, GapState.ACCEPTED, "ann")
+        await told.world.run(10)
+        assert {each.kind for each in told.kept()} == {ChangeKind.INSERT, ChangeKind.GAP}
+
+    tell(story)
+
+
+def test_the_old_stream_is_left_when_the_new_one_is_taken_up() -> None:
+    """A process that still reads the earlier stream stops when another was let go on with the new one."""
+
+    async def story(told: Story) -> None:
+        told.put(1)
+        await told.world.run(5)
+        told.table.disable_stream()
+        told.table.enable_stream()
+        told.put(2)
+        told.world.capture()
+        await told.world.run(5)
+        await told.gaps.decide((await told.the_gap()).id, GapState.ACCEPTED, "ann")
+        await told.world.run(10)
+        assert "restart it" in told.hosts[0].captures[0].problem
+        assert told.numbers() == [1, 2]
+
+    tell(story)
+
+
+@pytest.mark.fault("D2")
+def test_a_shard_that_vanished_unread_stops_its_children() -> None:
+    """A shard that came and went while everything was down was never listed to us; its child waits all the same."""
+
+    async def story(told: Story) -> None:
+        told.put(1)
+        await told.world.run(5)
+        await told.down(60)
+        (unread,) = told.table.roll()
+        told.put(2)
+        told.table.roll()
+        del told.table._streams[told.table.epoch][unread]
+        told.put(3)
+        told.start()
+        await told.world.run(15)
+        gap = await told.the_gap()
+        assert (gap.cause, gap.shard, gap.after, gap.state) == (GapCause.SHARD_GONE, unread, "", GapState.OPEN)
+        assert told.numbers() == [1]
+        await told.gaps.decide(gap.id, GapState.ACCEPTED, "ann")
+        await told.world.run(15)
+        assert told.numbers() == [1, 3]
+
+    tell(story)
+
+
+@pytest.mark.fault("D3")
+def test_a_listing_that_omits_a_parent_for_good_is_not_believed() -> None:
+    """A parent that no listing shows is asked for by name; while it is there, its child waits and there is no gap."""
+
+    async def story(told: Story) -> None:
+        await told.world.end()
+        told.put(1)
+        told.table.roll()
+        next(iter(told.table._streams[told.table.epoch].values())).unlisted = 20
+        told.put(2)
+        told.start()
+        await told.world.run(10)
+        assert (told.numbers(), await told.gaps.all()) == ([], ())
+        await told.world.run(30)
+        assert told.numbers() == [1, 2]
+
+    tell(story)
