@@ -1,15 +1,20 @@
 """Reading the archive: all of it or a loud stop, and the state it adds up to."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from pipeline.history.archive import segments
 from pipeline.history.fold import Images, fold
+from pipeline.history.reading import Pass
 from pipeline.model.change import Batch, Change
 from pipeline.model.errors import Corrupt
+from pipeline.model.gap import GapCause, GapRecord, GapState
 from pipeline.testing.changes import STREAM, batches, history, put, remove
 from pipeline.testing.fakes import FakeObjectStore
 from pipeline.wire import segment
+from pipeline.wire.gap import to_change
 from pipeline.wire.packed import Link
 from pipeline.wire.rangelog import RangeLog
 
@@ -105,3 +110,24 @@ def test_an_object_of_another_hand_is_named(name: str) -> None:
 
 
 CHANGES_SHARD = batches(CHANGES)[0].shard
+
+
+def test_the_mark_of_a_gap_is_no_item() -> None:
+    """What tells of lost changes stands in the archive, and nothing is made of it."""
+    gap = GapRecord(GapCause.TRIMMED, CHANGES[0].table, "2026", "s", "", "7", "why", noticed_ms=1)
+    assert asyncio.run(fold(archive(in_shard("s-1", CHANGES[0], to_change(gap))))) == state(CHANGES[0])
+
+
+def test_a_reading_tells_of_the_gaps_of_its_table() -> None:
+    """Whoever makes something of the archive learns what never reached it, as it was said last."""
+    gap = GapRecord(GapCause.TRIMMED, CHANGES[0].table, "2026", "s", "", "7", "why", noticed_ms=1)
+    accepted = replace(gap, state=GapState.ACCEPTED, by="ann", decided_ms=2, until="9")
+    met, objects = Pass(), archive(in_shard("s-1", to_change(gap), to_change(accepted), CHANGES[0]))
+
+    async def read() -> None:
+        async for each in segments(objects):
+            met.note(each, CHANGES[0].table)
+
+    asyncio.run(read())
+    assert met.gaps == {gap.id: accepted}
+    assert met.first_ms == CHANGES[0].time_ms
