@@ -201,6 +201,34 @@ class ItemStore(Protocol):
         """Yield every item, consistently read, as a DynamoDB JSON object (numbers are text, binary is base64 text)."""
 
 
+class RowPage(NamedTuple):
+    """One page of a scan."""
+
+    rows: tuple[tuple[bytes, bytes], ...]
+    """Canonical keys and image of each item."""
+    next: bytes | None
+    """Where the next page starts; None when this was the segment's last."""
+    read_units: float
+    """Read capacity consumed."""
+
+
+class TableReader(Protocol):
+    """One table, read as it is now; every read sees all writes that were finished before it began."""
+
+    @property
+    def table(self) -> str:
+        """Return the table's name."""
+
+    async def page(self, segment: int, segments: int, start: bytes | None, rows_max: int) -> RowPage:
+        """Read one page of a segment (up to 1 MB). Raises RetryLater, or Misconfigured when the table is gone."""
+
+    async def rows(self, keys: Sequence[bytes]) -> RowPage:
+        """Read up to 100 items by their canonical keys; those that are not there are left out. Raises RetryLater."""
+
+    async def about(self) -> int:
+        """Return about how many items there are, for progress only (AWS updates the figure every six hours)."""
+
+
 class ObjectStore(Protocol):
     """One bucket and prefix, or one local folder.
 

@@ -15,6 +15,7 @@ import orjson
 from pipeline.plugin import (
     Batch,
     Change,
+    ChangeKind,
     Context,
     Corrupt,
     ItemStore,
@@ -42,6 +43,8 @@ GLOBAL_TABLE_MARK = "aws:rep:"
 VERSION = "fanout_version"
 DELETED = "fanout_deleted"
 EXPIRES = "fanout_expires"
+BEFORE_ALL = "0"
+"""The version of a row read from the source: below every label of a stream, which begins with a year."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class Replica:
             case "exact":
                 await self._exact.write(batch)
             case "guarded":
-                await write_guarded(self._items, last_changes(batch), self._targets)
+                await write_guarded(self._items, guarded_changes(batch), self._targets)
             case _:
                 await write_economy(self._items, last_changes(batch), self._targets)
 
@@ -198,6 +201,19 @@ def last_changes(batch: Batch) -> Last:
     return sorted(last.values(), key=lambda numbered: numbered[0])
 
 
+def guarded_changes(batch: Batch) -> Last:
+    """Return the last change of every item, and the rows read of items without one: a row yields to any version.
+
+    A row that says "no item" is left out: it would need to know the version of what is there.
+    """
+    numbered = [each for each in batch if each[1].kind is not ChangeKind.SNAPSHOT]
+    last = {(change.table, change.keys): (position, change) for position, change in numbered}
+    for position, change in batch:
+        if change.kind is ChangeKind.SNAPSHOT and change.after is not None:
+            last.setdefault((change.table, change.keys), (position, change))
+    return sorted(last.values(), key=lambda each: each[0])
+
+
 def cut(batch: Batch) -> Batch:
     """Return as much of the batch, from its start, as fits one transaction: at least one change."""
     sizes: dict[tuple[str, bytes], int] = {}
@@ -226,7 +242,9 @@ def own(image: bytes) -> bytes:
 
 
 def version_of(change: Change) -> str:
-    """Return the text that grows with every change of an item."""
+    """Return the text that grows with every change of an item; a row that was read yields to every change."""
+    if change.kind is ChangeKind.SNAPSHOT:
+        return BEFORE_ALL
     return f"{change.epoch}/{change.sequence:040d}"
 
 

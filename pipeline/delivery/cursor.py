@@ -8,6 +8,7 @@ from pipeline.delivery.reader import Page
 from pipeline.delivery.ring import Ring
 from pipeline.model.change import SPAN_MAX, Batch, Change, ChangeKind, Parked
 from pipeline.model.progress import Checkpoint, ParkedKey, Seen
+from pipeline.model.snapshot import Windows, is_for, is_row
 from pipeline.model.state import Report
 from pipeline.wire.record import RECORD_CHANGES_MAX, Record
 
@@ -27,6 +28,8 @@ class Appetite:
     tables: Collection[str]
     gaps: bool = False
     """Whether changes of kind GAP are wanted."""
+    topology: str = ""
+    """Whose appetite this is: rows read from a table may be meant for some topologies only."""
 
     def __post_init__(self) -> None:
         assert 1 <= self.batch_changes_max <= SPAN_POSITIONS_MAX
@@ -84,6 +87,7 @@ class Cursor:
     def _load(self, checkpoint: Checkpoint) -> None:
         self.place = checkpoint.sequence
         self._seen = Seen(checkpoint.seen)
+        self._windows = Windows(checkpoint.snapshots)
         self._position = checkpoint.position
         self._delivered = checkpoint.delivered
         self._closed = checkpoint.ended
@@ -248,9 +252,12 @@ class Cursor:
         handed = bool(changes) or self._position - self._delivered >= SPAN_POSITIONS_MAX
         if handed:
             self._delivered = self._position
-        self._time_ms = max(self._time_ms, record.changes[-1].time_ms)
-        seen = self._seen.snapshot(record.arrival_ms)
-        after = Checkpoint(record.sequence, self._position, self._delivered, seen, time_ms=self._time_ms)
+        if not is_row(record.changes[-1]):  # the time of a read says nothing of what the stream still holds
+            self._time_ms = max(self._time_ms, record.changes[-1].time_ms)
+        seen, snapshots = self._seen.snapshot(record.arrival_ms), self._windows.state()
+        after = Checkpoint(
+            record.sequence, self._position, self._delivered, seen, time_ms=self._time_ms, snapshots=snapshots
+        )
         if not handed:
             self._advance(after)
             return None
@@ -267,6 +274,9 @@ class Cursor:
         if not fresh:
             return
         self._seen.note(record.source, record.lane, fresh[-1].sequence, record.arrival_ms)
+        fresh = self._counted(record, fresh)
+        if not fresh:
+            return
         start = self._position + 1
         self._position += len(fresh)
         if self._wants(fresh[0]):  # a record is of one table, and a gap has one of its own
@@ -275,6 +285,14 @@ class Cursor:
 
     def _wants(self, change: Change) -> bool:
         return change.table in self._appetite.tables and (change.kind is not ChangeKind.GAP or self._appetite.gaps)
+
+    def _counted(self, record: Record, fresh: tuple[Change, ...]) -> tuple[Change, ...]:
+        """Return what counts of a record: of rows read from a table, those that no change has overtaken."""
+        if is_row(fresh[0]):
+            wanted = fresh[0].table in self._appetite.tables and is_for(fresh[0], self._appetite.topology)
+            return self._windows.admit(record.source, record.lane, fresh) if wanted else ()
+        self._windows.touch(record.lane, fresh)
+        return fresh
 
     def _advance(self, after: Checkpoint) -> None:
         """Progress without a batch: it counts when what was taken before is settled."""

@@ -15,6 +15,7 @@ from pipeline.model.change import Batch
 from pipeline.model.errors import Gap, LeaseLost, PipelineError, RetryLater
 from pipeline.model.progress import Checkpoint, Quarantined, Seen, here, quarantined
 from pipeline.model.shard import Shard
+from pipeline.model.snapshot import inherited
 from pipeline.model.state import Flow, Report
 from pipeline.ports import Chance, Clock, Log, ObjectStore, StateStore
 
@@ -192,11 +193,11 @@ class ShardDelivery:
             await self._clock.sleep(ADRIFT_SECONDS)
 
     async def _start(self, name: str, follower: Follower) -> None:
-        inherited = await self._inherited(name)
-        if inherited is None:
+        beginning = await self._inherited(name)
+        if beginning is None:
             await self._clock.sleep(PARENT_SECONDS)
             return
-        follower.cursor.begin(await follower.slot.claim(inherited))
+        follower.cursor.begin(await follower.slot.claim(beginning))
         follower.cursor.report.flowing()
         follower.started = True
 
@@ -211,18 +212,19 @@ class ShardDelivery:
         keys = {parent: self._parent_key(parent, name) for parent in self.shard.parents}
         stored = await read_many(self._store, list(keys.values()))
         listed = {shard.id for shard in await self._log.shards()}
-        seen, parked = Seen(), {}
+        seen, parked, snapshots = Seen(), {}, []
         for parent, key in keys.items():
             checkpoint = stored.get(key)
             if checkpoint is not None and checkpoint.ended:
                 seen.merge(checkpoint.seen)
                 parked.update(here(checkpoint.parked, self.shard))
+                snapshots.append(checkpoint.snapshots)
             elif parent in listed:
                 return None
             elif checkpoint is not None:
                 msg = f"shard {parent} is gone before topology {name} had read it to its end"
                 raise Gap(msg, hint=f"changes were lost to {name}; copy the table again, then remove {key}")
-        return Checkpoint(seen=seen.state(), parked=parked)
+        return Checkpoint(seen=seen.state(), parked=parked, snapshots=inherited(snapshots))
 
     async def _catch_up(self, cursor: Cursor) -> None:
         """Read for one cursor until its place is on the ring again."""

@@ -40,7 +40,8 @@ async def fold_known(objects: ObjectStore) -> Folded:
     """Return the images of the items all of whose changes are in the archive, and the keys of the others.
 
     Each item's changes count in the order of (epoch, sequence), so it does not matter that a key's changes lie in
-    several Kinesis shards after a split, or twice, in two of them, or were put through from quarantine later. Memory
+    several Kinesis shards after a split, or twice, in two of them, or were put through from quarantine later. A row read
+    from the table counts where it stands: it is in the archive only when no change had overtaken it. Memory
     holds one image an item, what is in quarantine, and nothing else that grows. What was lost in gaps is in no archive:
     their marks are passed by. Raises Corrupt as `segments` does.
     """
@@ -57,7 +58,9 @@ async def fold_known(objects: ObjectStore) -> Folded:
                 there.add(change.identity)
             item = (change.table, change.keys)
             known = newest.get(item)
-            if known is None or known[:2] < (change.epoch, change.sequence):
+            if change.kind is ChangeKind.SNAPSHOT:  # it stands where it counts, and comes in the order of the shards
+                newest[item] = (*(known[:2] if known else ("", -1)), change.after)
+            elif known is None or known[:2] < (change.epoch, change.sequence):
                 newest[item] = (change.epoch, change.sequence, change.after)
     incomplete = frozenset(item for identity, item in parked.items() if identity not in there)
     images = {item: after for item, (_, _, after) in newest.items() if after is not None and item not in incomplete}

@@ -14,6 +14,8 @@ class ChangeKind(StrEnum):
     REMOVE = "REMOVE"
     GAP = "GAP"
     """Nothing happened to an item: changes are missing here. See `pipeline.wire.gap`."""
+    SNAPSHOT = "SNAPSHOT"
+    """Nothing happened to the item: `after` is what a reader found, None that it found nothing. `before` is unknown."""
 
 
 class Change(NamedTuple):

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from pipeline.model.shard import Shard
+from pipeline.model.snapshot import NONE, Snapshots
 
 
 class Why(StrEnum):
@@ -86,6 +87,8 @@ class Checkpoint:
     """Creation time of the last settled change; 0 before the first."""
     parked: Mapping[str, ParkedKey] = field(default_factory=dict)
     """Keys in quarantine, by digest."""
+    snapshots: Snapshots = NONE
+    """What is known of readers that send rows of their tables."""
 
 
 SEEN_KEPT_MS = 48 * 3600 * 1000

@@ -1,7 +1,7 @@
 """A table in memory, its stream, and the stream's shards, which roll and split on demand."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -10,7 +10,7 @@ import orjson
 from pipeline.model.change import Change, ChangeKind
 from pipeline.model.errors import Gap
 from pipeline.model.shard import Shard
-from pipeline.ports import Clock, SourcePage
+from pipeline.ports import Clock, RowPage, SourcePage
 from pipeline.testing.faults import Faults
 from pipeline.testing.tape import Iterators, Tape
 from pipeline.wire.json import canonical_keys
@@ -18,6 +18,8 @@ from pipeline.wire.json import canonical_keys
 ITEM_BYTES_MAX = 400 * 1024
 ITERATOR_SECONDS = 15 * 60.0
 PAGE_CHANGES_MAX = 1_000
+READ_ROWS_MAX = 1_000
+READ_UNIT_BYTES = 4096
 _HASHES = 1 << 64
 _SEQUENCE_FIRST = 10**24 - 50
 """The stream's sequence numbers grow by a digit early on, as AWS's do: whoever compares them as text finds out."""
@@ -73,6 +75,15 @@ class FakeTable:
             return
         self.items[keys] = image
         self._record(ChangeKind.INSERT if before is None else ChangeKind.MODIFY, keys, before, image)
+
+    def preload(self, item: Item | bytes) -> None:
+        """Have an item that was written before there was a stream."""
+        image = item if isinstance(item, bytes) else orjson.dumps(item)
+        self.items[self.keys_of(image)] = image
+
+    def reader(self) -> "FakeTableReader":
+        """Return a reader of the table's items."""
+        return FakeTableReader(self)
 
     def delete(self, keys: Item | bytes, *, by_ttl: bool = False) -> None:
         """Remove an item; a missing one leaves no record. Raises Refused."""
@@ -232,3 +243,39 @@ class FakeTableStream:
         if shard not in shards:
             raise Gap(f"shard {shard} of table {self.table} is gone")
         return shards[shard].tape
+
+
+class FakeTableReader:
+    """A TableReader. Calls known to `faults`: page, rows, about. A segment is a residue of the keys' digests."""
+
+    def __init__(self, table: FakeTable) -> None:
+        self.faults = Faults()
+        self.table = table.name
+        self.rows_max = READ_ROWS_MAX
+        """Rows of a page, however many are asked for."""
+        self._items = table.items
+
+    async def page(self, segment: int, segments: int, start: bytes | None, rows_max: int) -> RowPage:
+        """Read one page of a segment."""
+        async with self.faults.around("page"):
+            keys = sorted(k for k in self._items if _segment_of(k, segments) == segment and (not start or k > start))
+            some = keys[: min(rows_max, self.rows_max)]
+            return self._page(some, some[-1] if len(some) < len(keys) else None)
+
+    async def rows(self, keys: Sequence[bytes]) -> RowPage:
+        """Read items by their keys."""
+        async with self.faults.around("rows"):
+            return self._page([key for key in keys if key in self._items], None)
+
+    async def about(self) -> int:
+        """Return how many items there are."""
+        async with self.faults.around("about"):
+            return len(self._items)
+
+    def _page(self, keys: Sequence[bytes], next_start: bytes | None) -> RowPage:
+        rows = tuple((key, self._items[key]) for key in keys)
+        return RowPage(rows, next_start, sum(len(image) for _, image in rows) / READ_UNIT_BYTES)
+
+
+def _segment_of(keys: bytes, segments: int) -> int:
+    return hashlib.sha256(keys).digest()[0] % segments

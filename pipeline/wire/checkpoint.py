@@ -13,6 +13,7 @@ import zstandard
 from pipeline.model.errors import Corrupt
 from pipeline.model.progress import Checkpoint, ParkedKey, Why
 from pipeline.ports import FieldValue
+from pipeline.wire import snapshots
 
 VERSION = 2
 _WITHOUT_PARKED = 1
@@ -44,6 +45,7 @@ def to_fields(checkpoint: Checkpoint) -> dict[str, FieldValue]:
         "delivered": checkpoint.delivered,
         "timeMs": checkpoint.time_ms,
         "seen": _compressor.compress(msgspec.msgpack.encode(seen)),
+        **snapshots.to_fields(checkpoint.snapshots),
     }
     if checkpoint.parked:
         rows = {digest: _row(key) for digest, key in sorted(checkpoint.parked.items())}
@@ -80,7 +82,9 @@ def from_fields(fields: Mapping[str, FieldValue], where: str) -> Checkpoint:
         raise Corrupt(msg, hint="was the row edited by hand?") from error
     time_ms = fields.get("timeMs", 0)
     assert isinstance(time_ms, int)
-    return Checkpoint(number, position, delivered, flat, fields.get("checkpoint") == _SHARD_END, time_ms, keys)
+    ended = fields.get("checkpoint") == _SHARD_END
+    known = snapshots.from_fields(fields, where)
+    return Checkpoint(number, position, delivered, flat, ended, time_ms, keys, known)
 
 
 def _unpacked(data: bytes, decoder: msgspec.msgpack.Decoder[T], bytes_max: int) -> T:

@@ -59,7 +59,7 @@ class ChangeLine(msgspec.Struct, omit_defaults=True, gc=False):
     q: str
     """Sequence, decimal."""
     c: str
-    """First letter of the kind: I, M, R or G."""
+    """First letter of the kind: I, M, R, G or S."""
     k: msgspec.Raw
     """Canonical keys."""
     t: int = 0

@@ -14,7 +14,7 @@ from pipeline.wire.json import canonical_keys
 
 _TTL_IDENTITY = {"type": "Service", "principalid": "dynamodb.amazonaws.com"}
 _ABSENT = (b"", b"null")
-_KINDS = {kind.value: kind for kind in ChangeKind if kind is not ChangeKind.GAP}
+_KINDS = {kind.value: kind for kind in ChangeKind if kind not in (ChangeKind.GAP, ChangeKind.SNAPSHOT)}
 
 
 class _Detail(msgspec.Struct, gc=False, rename="pascal"):

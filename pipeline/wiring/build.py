@@ -101,6 +101,7 @@ def _runner(parts: Parts, pipeline: str, configured: ConfiguredTopology) -> Topo
         configured.linger_seconds,
         frozenset(tables),
         topology.gaps,
+        configured.name,
     )
     sink = topology.sink(configured.options, context)
     return TopologyRunner(configured.name, sink, appetite, parts.around.clock, parts.around.chance)

@@ -202,7 +202,7 @@ def _runner(setup: Setup, name: str) -> TopologyRunner:
         "audit": lambda: audit.topology.sink(audit.Settings("audit"), context),
     }
     gaps = name != "replica"
-    appetite = Appetite(setup.batch_changes_max, 1 << 20, LINGER_SECONDS[name], setup.wants[name], gaps)
+    appetite = Appetite(setup.batch_changes_max, 1 << 20, LINGER_SECONDS[name], setup.wants[name], gaps, name)
     return TopologyRunner(name, Watched(name, sinks[name](), setup), appetite, setup.clock, SimChance(setup.loop))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pipeline.history.fold import fold
-from pipeline.model.change import Batch, Change
+from pipeline.model.change import Batch, Change, ChangeKind
 from pipeline.model.progress import Checkpoint
 from pipeline.ports import ItemWrite, StateRow
 from pipeline.testing.fakes import FakeItemStore, FakeObjectStore, FakeStateStore, FakeTable
@@ -60,6 +60,8 @@ class Replica(FakeItemStore):
         self.mode = mode
         self.unprocessed: Callable[[], int] = lambda: 0
         """How many writes of the next batch are left undone."""
+        self.copied = False
+        """True where rows of the sources are copied: an item may then go back for a moment, to catch up again."""
         self._sources = sources
         self._applied: dict[tuple[str, bytes], int] = {}
         self._landed: set[ItemWrite] = set()
@@ -78,7 +80,8 @@ class Replica(FakeItemStore):
             raise Violation(f"I6 a batch of {batch.shard} starts at {batch.first}, the last one ended at {known}")
         away = {each.position for each in batch.parked}
         before = [each for each in self._given.get(batch.shard, ()) if each[0] not in away]
-        self._given[batch.shard] = before + [each for each in batch if each[0] > known]
+        fresh = [each for each in batch if each[0] > known and each[1].kind is not ChangeKind.SNAPSHOT]
+        self._given[batch.shard] = before + fresh
         self._given_to[batch.shard] = max(known, batch.last)
 
     def reached(self, shard: str) -> int:
@@ -120,12 +123,14 @@ class Replica(FakeItemStore):
         """Find which change this write is: the next one of its key with this image; none means it is an older one."""
         image, versioned, rest = (write.item or b"").partition(b',"fanout_version":{"S":"')
         if versioned:
-            version = int(rest.partition(b'"')[0].partition(b"/")[2])
+            version = int(rest.partition(b'"')[0].partition(b"/")[2] or -1)
             if version < last:
                 raise Violation(f"I2 an item of {write.table} goes back")
             return version
         history = self._sources[write.table].history.get(write.keys, [])
         later = [each.sequence for each in history if (each.after or b"") == image and each.sequence >= last]
+        if not later and self.copied:
+            return last
         if not later:
             raise Violation(f"I2 an item of {write.table} goes back")
         return (

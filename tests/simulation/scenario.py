@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.simulation.logs import Violation
@@ -32,10 +33,10 @@ class Tally:
     """How often each kind of trouble happened."""
 
 
-async def scenario(world: World, tally: Tally) -> None:
+async def scenario(world: World, tally: Tally, hosts: Sequence[str] = HOSTS) -> None:
     """Live through one seed. Raises Violation when there is no rest in the end."""
     draw = world.loop.random
-    for kind in HOSTS:
+    for kind in hosts:
         world.start(kind)
     world.operate()
     rates = {name: draw.choice((0.0, 0.02, 0.1)) for name in ("kills", "stops", "pauses", "reshards", "trims")}

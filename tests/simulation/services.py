@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.capture.table import ABSENT_LISTINGS_MIN
 from pipeline.coordination.leases import SHARD_END, lease_key
-from pipeline.model.change import Change
+from pipeline.model.change import Change, ChangeKind
 from pipeline.model.shard import Shard
 from pipeline.ports import OutRecord, StateRow
 from pipeline.testing.fakes import FakeLog, FakeObjectStore, FakeStateStore, FakeTable
@@ -68,11 +68,12 @@ def identities(record: OutRecord) -> list[Identity]:
     """Return the changes of a record; a claimed one holds one."""
     if not compact.is_compact(record.data):
         change, _ = open_wire.decode_change(record.data, open_wire.read_partition_key(record.partition_key))
-        return [(change.table, change.sequence)]
+        return [] if change.kind is ChangeKind.SNAPSHOT else [(change.table, change.sequence)]
     header, frame = compact.decode_header(record.data)
     if header.claim:
         return [(header.table, int(header.first))]
-    return [(change.table, change.sequence) for change in compact.decode_frame(header, frame)]
+    changes = compact.decode_frame(header, frame)
+    return [(change.table, change.sequence) for change in changes if change.kind is not ChangeKind.SNAPSHOT]
 
 
 def trim_delivered(log: FakeLog, state: FakeStateStore, topologies: tuple[str, ...]) -> None:
