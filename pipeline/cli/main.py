@@ -6,6 +6,7 @@ import click
 
 from pipeline.cli.archive import archive
 from pipeline.cli.audit import audit
+from pipeline.cli.bootstrap import bootstrap
 from pipeline.cli.capture import capture
 from pipeline.cli.check import check
 from pipeline.cli.demo import demo
@@ -33,13 +34,14 @@ def fanout() -> None:
     """Every change of a DynamoDB table, in order, to a replica, an archive, an audit log and any sink of yours."""
 
 
-for command in (
+COMMANDS = (
     run,
     capture,
     worker,
     check,
     setup,
     replicate,
+    bootstrap,
     status,
     health,
     restore,
@@ -52,7 +54,9 @@ for command in (
     demo,
     version,
     reference,
-):
+)
+
+for command in COMMANDS:
     fanout.add_command(command)
 
 

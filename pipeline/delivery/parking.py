@@ -7,11 +7,11 @@ the batch is offered without them; only then does the checkpoint pass them. A re
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.coordination.checkpoints import CheckpointSlot
 from pipeline.delivery.cursor import Cursor
-from pipeline.model.change import Batch, Change, Parked
+from pipeline.model.change import Batch, Change, ChangeKind, Parked
 from pipeline.model.errors import (
     Corrupt,
     Gap,
@@ -202,12 +202,26 @@ class Parking:
 
     async def _set_aside(self, batch: Batch) -> Batch:
         """Store the changes of parked keys; return the batch without them."""
+        batch = self._without_rows(batch) if self._cursor.parked else batch
         parked = self._of_parked_keys(batch) if self._cursor.parked else []
         if any(each.digest not in self._slot.saved.parked for each, _ in parked):
             await self._save()
         for start in range(0, len(parked), PUTS_MAX):
             await asyncio.gather(*map(self._store, parked[start : start + PUTS_MAX]))
         return batch.without([each for each, _ in parked])
+
+    def _without_rows(self, batch: Batch) -> Batch:
+        """Return the batch without rows, read from the table, of keys that are parked: their own changes come later."""
+        kept = [
+            (position, change)
+            for position, change in batch
+            if change.kind is not ChangeKind.SNAPSHOT or not self._waits(change)
+        ]
+        return replace(batch, changes=tuple(c for _, c in kept), positions=tuple(p for p, _ in kept))
+
+    def _waits(self, row: Change) -> bool:
+        key = self._cursor.parked.get(self._quarantine.digest(row))
+        return key is not None and key.first != (row.epoch, row.sequence)
 
     def _of_parked_keys(self, batch: Batch) -> list[tuple[Parked, Change]]:
         found = []

@@ -47,7 +47,7 @@ class CopyWorld(World):
         self.loop.spawn(host, self._copy_host(host))
 
     async def _copy_host(self, host: Host) -> None:
-        copying = asyncio.gather(*(self._copy(host, name) for name in self.tables))
+        copying: Any = asyncio.gather(*(self._copy(host, name) for name in self.tables))
         stopping = asyncio.ensure_future(host.stopping.wait())
         await asyncio.wait([copying, stopping], return_when=asyncio.FIRST_COMPLETED)
         if copying.done():
@@ -88,5 +88,3 @@ class CopyWorld(World):
                     return f"I1 rows of {table.name} have not all come to {name}"
         why = await super().at_rest()
         return "" if why.startswith("I1 the audit log has") else why
-
-

@@ -1,0 +1,192 @@
+"""`fanout bootstrap`: what is in the source tables already, to the topologies, while changes flow."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.aws.rows import DynamoDBTableReader
+from pipeline.aws.session import Aws
+from pipeline.aws.tables import TableDescription
+from pipeline.capture.copy import Pace, TableCopy
+from pipeline.capture.packing import Packer, Packing, WireForm
+from pipeline.coordination.arrivals import arrivals, is_complete
+from pipeline.coordination.copies import Copies, Phase, Run
+from pipeline.model.errors import Misconfigured
+from pipeline.model.snapshot import Arrived, shard_of
+from pipeline.settings import Settings
+from pipeline.wiring.build import Parts, parts_of
+from pipeline.wiring.core import checkpoint_key
+from pipeline.wiring.resources import begin, check_stream, source_tables
+
+POLL_SECONDS = 1.0
+ROUNDS_MAX = 3
+"""How often a table is read again because a topology refused rows: too much changed at once while they were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to copy, for whom, and how fast."""
+
+    tables: tuple[str, ...] = ()
+    """Empty for all source tables."""
+    topologies: tuple[str, ...] = ()
+    """Empty for all."""
+    segments: int = 1
+    read_units_per_second: float = 0.0
+    again: bool = False
+    wait: bool = True
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is known of a table's copy while it goes on."""
+
+    table: str
+    about: int = 0
+    rows: int = 0
+    read_units: float = 0.0
+    arrived: int = 0
+    overtaken: int = 0
+    phase: str = ""
+
+
+Tell = Callable[[Progress], None]
+
+
+def bootstrap(settings: Settings, wish: Wish, tell: Tell) -> dict[str, Any]:
+    """Copy, and return the report; `tell` is called about every second. Raises Misconfigured, Gap or LeaseLost."""
+    with Aws(settings.aws.plain_http_hosts) as aws:
+        return asyncio.run(_bootstrap(parts_of(settings, aws), wish, tell))
+
+
+def change_phase(settings: Settings, tables: Sequence[str], phase: Phase) -> dict[str, str]:
+    """Pause, resume or cancel the copies of tables that have one; return the phase of each by table."""
+    with Aws(settings.aws.plain_http_hosts) as aws:
+        return asyncio.run(_change_phase(parts_of(settings, aws), tables or settings.source.tables, phase))
+
+
+async def _bootstrap(parts: Parts, wish: Wish, tell: Tell) -> dict[str, Any]:
+    unknown = set(wish.topologies) - set(parts.settings.topologies)
+    if unknown:
+        msg = f"there is no topology {', '.join(sorted(unknown))}"
+        raise Misconfigured(msg, hint=f"configured: {', '.join(parts.settings.topologies)}")
+    await check_stream(parts)
+    tables = [each for each in await source_tables(parts) if not wish.tables or each.name in wish.tables]
+    missing = set(wish.tables) - {each.name for each in tables}
+    if missing:
+        msg = f"source.tables does not name {', '.join(sorted(missing))}"
+        raise Misconfigured(msg, hint=f"configured: {', '.join(parts.settings.source.tables)}")
+    await begin(parts)
+    report = [await CopyOfTable(parts, table, wish, tell).run() for table in tables]
+    return {"done": all(each["phase"] in ("copied", "arrived") for each in report), "tables": report}
+
+
+async def _change_phase(parts: Parts, tables: Sequence[str], phase: Phase) -> dict[str, str]:
+    phases: dict[str, str] = {}
+    for table in tables:
+        copies = Copies(parts.around.store, parts.around.log.name, table)
+        run = await copies.run()
+        movable = run is not None and run.phase in (Phase.COPYING, Phase.PAUSED)
+        phases[table] = (await copies.set_phase(phase)).phase.value if movable else run.phase.value if run else "none"
+    return phases
+
+
+class CopyOfTable:
+    """The copy of one table, from its first row to the last topology that has it."""
+
+    def __init__(self, parts: Parts, table: TableDescription, wish: Wish, tell: Tell) -> None:
+        self._parts = parts
+        self._table = table
+        self._wish = wish
+        self._tell = tell
+        around, stream = parts.around, parts.settings.stream
+        self._copies = Copies(around.store, around.log.name, table.name)
+        names = [key.name for key in table.keys]
+        self._reader = DynamoDBTableReader(parts.aws, table.region, table.name, names)
+        self._packer = Packer(
+            Packing(WireForm(stream.wire), stream.lanes, stream.record_bytes_max, table.region), around.claims
+        )
+        self._progress = Progress(table.name)
+
+    async def run(self) -> dict[str, Any]:
+        """Copy, wait until it has arrived, and return what was done."""
+        self._progress.about = await self._reader.about()
+        for _ in range(ROUNDS_MAX):
+            run = await self._begun()
+            await self._copy(run)
+            if self._progress.phase != Phase.COPIED or not self._wish.wait or await self._has_arrived(run):
+                break
+            await self._copies.set_phase(Phase.CANCELLED)
+        return {name: getattr(self._progress, name) for name in Progress.__slots__}
+
+    async def _begun(self) -> Run:
+        """Return the run to go on with, or a new one."""
+        run = await self._copies.run()
+        current = run is not None and run.epoch == self._table.stream_label
+        if run is not None and current and run.phase is Phase.PAUSED:
+            run = await self._copies.set_phase(Phase.COPYING)
+        if run is not None and current and run.phase in (Phase.COPYING, Phase.COPIED) and not self._again(run):
+            return run
+        wish, clock = self._wish, self._parts.around.clock
+        fresh = Run(
+            secrets.token_hex(4), self._table.stream_label, wish.segments, wish.topologies, started_ms=clock.now_ms()
+        )
+        await self._copies.put_run(fresh)
+        return fresh
+
+    def _again(self, run: Run) -> bool:
+        """Return True the first time a finished copy is asked for once more."""
+        return self._wish.again and run.phase is Phase.COPIED and not self._progress.phase
+
+    async def _copy(self, run: Run) -> None:
+        around = self._parts.around
+        pace = Pace(around.clock, self._wish.read_units_per_second)
+        copy = TableCopy(self._reader, around.log, self._packer, self._copies, around.clock, around.chance, pace)
+        telling = asyncio.ensure_future(self._keep_telling(copy))
+        try:
+            self._progress.phase = (await copy.run(run)).value
+        finally:
+            telling.cancel()
+            self._take(copy)
+            self._tell(self._progress)
+
+    async def _keep_telling(self, copy: TableCopy) -> None:
+        while True:
+            await self._parts.around.clock.sleep(POLL_SECONDS)
+            self._take(copy)
+            self._tell(self._progress)
+
+    def _take(self, copy: TableCopy) -> None:
+        self._progress.rows = sum(segment.rows for segment in copy.segments.values())
+        self._progress.read_units = sum(segment.read_units for segment in copy.segments.values())
+
+    async def _has_arrived(self, run: Run) -> bool:
+        """Wait for every topology; return False when one refused rows, so that the table must be read again."""
+        while True:
+            found = await self._arrivals(run)
+            self._progress.arrived = min((sum(each.rows for each in of) for of in found), default=0)
+            self._progress.overtaken = max((sum(each.passed for each in of) for of in found), default=0)
+            self._tell(self._progress)
+            if any(each.refused for of in found for each in of):
+                return False
+            if all(is_complete(each, self._parts.settings.stream.lanes) for of in found for each in of):
+                self._progress.phase = "arrived"
+                return True
+            await self._parts.around.clock.sleep(POLL_SECONDS)
+
+    async def _arrivals(self, run: Run) -> list[list[Arrived]]:
+        around = self._parts.around
+        sources = [
+            f"{self._table.name}/{run.epoch}/{shard_of(run.id, number, run.topologies)}"
+            for number in range(run.segments)
+        ]
+        wanting = [
+            name
+            for name, topology in self._parts.settings.topologies.items()
+            if self._table.name in topology.tables and (not run.topologies or name in run.topologies)
+        ]
+        shards = [shard.id for shard in await around.log.shards()]
+        keys = {name: [checkpoint_key(around.log.name, shard, name) for shard in shards] for name in wanting}
+        return list((await arrivals(around.store, keys, sources)).values())
