@@ -12,12 +12,13 @@ from pipeline.settings import table_place
 @click.argument("source")
 @click.argument("destination")
 @click.option("--yes", is_flag=True, help="Create what is missing without asking.")
+@click.option("--no-copy", is_flag=True, help="Copy changes only, not what is in the table already.")
 @shared_options
-def replicate(source: str, destination: str, *, yes: bool) -> int:
+def replicate(source: str, destination: str, *, yes: bool, no_copy: bool) -> int:
     """Replicate one table: SOURCE and DESTINATION are region/table or ARNs.
 
-    Creates what is missing, then captures and delivers until SIGTERM or Ctrl-C. Items that are in the table already are
-    not copied: what arrives are changes from now on, and what the table's stream still has of the last 24 hours.
+    Creates what is missing, then captures and delivers until SIGTERM or Ctrl-C, and once, meanwhile, copies the items
+    that are in the table already. To limit what that reads, use --no-copy and `fanout bootstrap --read-units`.
 
         fanout replicate us-east-1/orders eu-west-1/orders
     """
@@ -28,8 +29,7 @@ def replicate(source: str, destination: str, *, yes: bool) -> int:
 
     settings = wired.plan(*places)
     invocation().log(settings.log.level, settings.log.format)
-    click.echo("note: items that are in the table already are not copied, only their changes are", err=True)
     code = create(settings, yes=yes)
     if code != DONE:
         return code
-    return service.run(settings, capture=True, worker=True)
+    return service.run(settings, capture=True, worker=True, copy=not no_copy)

@@ -1,9 +1,11 @@
 """`fanout bootstrap`: what is in the source tables already, to the topologies, while changes flow."""
 
 import asyncio
+import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pipeline.aws.rows import DynamoDBTableReader
@@ -19,6 +21,8 @@ from pipeline.settings import Settings
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.core import checkpoint_key
 from pipeline.wiring.resources import begin, check_stream, source_tables
+
+logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 ROUNDS_MAX = 3
@@ -59,6 +63,18 @@ def bootstrap(settings: Settings, wish: Wish, tell: Tell) -> dict[str, Any]:
     """Copy, and return the report; `tell` is called about every second. Raises Misconfigured, Gap or LeaseLost."""
     with Aws(settings.aws.plain_http_hosts) as aws:
         return asyncio.run(_bootstrap(parts_of(settings, aws), wish, tell))
+
+
+def copies_of(parts: Parts, tables: Sequence[TableDescription]) -> list[Callable[[], Awaitable[None]]]:
+    """Return for each table what copies it inside a service, and says so once it has arrived."""
+
+    async def copy(table: TableDescription) -> None:
+        done = await CopyOfTable(parts, table, Wish(), lambda _: None).run()
+        logger.info(
+            "what table %s had is copied: %d rows, %d changed since", table.name, done["rows"], done["overtaken"]
+        )
+
+    return [partial(copy, table) for table in tables]
 
 
 def change_phase(settings: Settings, tables: Sequence[str], phase: Phase) -> dict[str, str]:

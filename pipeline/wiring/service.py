@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pipeline.aws.session import Aws
@@ -13,6 +14,7 @@ from pipeline.settings import Settings
 from pipeline.settings.environment import WEB_TOKEN
 from pipeline.telemetry.metrics import PipelineCollector
 from pipeline.telemetry.reports import health_of, status_of
+from pipeline.wiring.bootstrap import copies_of
 from pipeline.wiring.build import Parts, capture_of, parts_of, quarantine_of, topologies_of
 from pipeline.wiring.core import delivery_of
 from pipeline.wiring.resources import begin, check_stream, source_tables
@@ -23,11 +25,16 @@ from pipeline.worker.process import run as run_worker
 logger = logging.getLogger(__name__)
 
 
-def run(settings: Settings, *, capture: bool, worker: bool) -> int:
-    """Run until stopped; return the exit code. Raises PipelineError before anything has begun."""
+def run(settings: Settings, *, capture: bool, worker: bool, copy: bool = False) -> int:
+    """Run until stopped; return the exit code. Raises PipelineError before anything has begun.
+
+    With `copy`, what the source tables have already is copied first, unless it was before.
+    """
     with Aws(settings.aws.plain_http_hosts) as aws:
         parts = parts_of(settings, aws)
         work = asyncio.run(_prepare(parts, capture=capture, worker=worker))
+        if copy:
+            work = replace(work, copies=copies_of(parts, asyncio.run(source_tables(parts))))
         _must_be_free(work.web_host, work.web_port)
         _announce(work, parts.around.owner)
         code = run_worker(work)

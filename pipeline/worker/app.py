@@ -1,6 +1,7 @@
 """The Faust application: an agent for each topology, pages, metrics, and a shutdown that keeps its word."""
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +15,17 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.registry import Collector
 
 from pipeline.capture.table import TableCapture
+from pipeline.coordination.persist import HALT_SECONDS
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
+from pipeline.model.errors import PipelineError
 from pipeline.worker.desk import Desk
 from pipeline.worker.guard import HEALTH, guarded, middlewares
 from pipeline.worker.parcel import topic_of
 
 COMMIT_SECONDS_MIN = 0.2
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ class Work:
     """Returns at least `healthy`; the page answers 503 when it is False."""
     status: Callable[[], Mapping[str, Any]]
     metrics: Collector
+    copies: Sequence[Callable[[], Awaitable[None]]] = ()
+    """Each brings what a source table has already, and returns when it is done; killed or failed, it is called again."""
     web_token: str = field(default="", repr=False)
     """What opens the pages from other machines, where `web_host` lets those in; without one they stay shut."""
 
@@ -113,6 +120,25 @@ class CaptureService(Service):
         await self._capture.drain()
 
 
+class CopyService(Service):
+    """The copy of one table as a service of the app: it ends by itself."""
+
+    def __init__(self, copy: Callable[[], Awaitable[None]], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._copy = copy
+
+    @Service.task
+    async def _run(self) -> None:
+        while not self.should_stop:
+            try:
+                await self._copy()
+            except PipelineError as error:
+                logger.error("a table is not copied yet, it is tried again: %s", error)
+                await self.sleep(HALT_SECONDS)
+            else:
+                return
+
+
 def create_app(work: Work) -> FanoutApp:
     """Return the app of a process."""
     app = FanoutApp(work)
@@ -126,9 +152,10 @@ def create_app(work: Work) -> FanoutApp:
     return app
 
 
-def capture_services(work: Work) -> list[CaptureService]:
-    """Return a service for each table captured in this process."""
-    return [CaptureService(capture, work.step_seconds) for capture in work.captures]
+def side_services(work: Work) -> list[Service]:
+    """Return a service for each table captured, and each copied, in this process."""
+    captures = [CaptureService(capture, work.step_seconds) for capture in work.captures]
+    return [*captures, *(CopyService(copy) for copy in work.copies)]
 
 
 def _add_agent(app: FanoutApp, name: str) -> None:

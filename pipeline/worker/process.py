@@ -5,7 +5,7 @@ from typing import Any
 
 from faust.worker import Worker
 
-from pipeline.worker.app import Work, capture_services, create_app
+from pipeline.worker.app import Work, side_services, create_app
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class FanoutWorker(Worker):
 def run(work: Work) -> int:
     """Run until SIGTERM or SIGINT; return the exit code: 0 after a drain, 1 after a crash."""
     app = create_app(work)
-    worker: Any = FanoutWorker(app, *capture_services(work), quiet=True, redirect_stdouts=False, override_logging=False)
+    worker: Any = FanoutWorker(app, *side_services(work), quiet=True, redirect_stdouts=False, override_logging=False)
     try:
         worker.execute_from_commandline()
     except SystemExit as end:

@@ -198,8 +198,10 @@ class Stack:
         done = self.fanout("setup", "--yes", "--source-keys", "pk:S", "-c", str(config))
         assert done.returncode == 0, done.stderr
 
-    def fanout(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
+    def fanout(
+        self, *arguments: str, seconds: float = COMMAND_SECONDS, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, which must come within `seconds`."""
         return subprocess.run(
             [sys.executable, "-m", "pipeline", *arguments],
             cwd=self.folder,
@@ -207,7 +209,7 @@ class Stack:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
             check=False,
         )
 
