@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check simulate mutants sweep nemesis models contract bench lock clean
+.PHONY: help demo test check simulate mutants sweep nemesis models contract bootstrap-proof bench lock clean
 
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
@@ -14,7 +14,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 ARGS ?=
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(READY) ## Run the whole job on an embedded AWS and prove it (ARGS="--changes 20000")
 	$(BIN)/fanout demo $(ARGS)
@@ -46,6 +46,9 @@ models: $(READY) ## Check the models in models/ with Spin (FAULTS=3: minutes and
 
 contract: $(READY) ## The sink contract for the shipped topologies, 10,000 batches through each
 	FANOUT_CONTRACT_BATCHES=10000 $(BIN)/python -m pytest -rs tests/topologies/test_contract.py $(ARGS)
+
+bootstrap-proof: $(READY) ## Copy a table while it changes and the copy is killed (ITEMS=200000)
+	FANOUT_TEST_ITEMS=$(or $(ITEMS),200000) $(BIN)/python -m pytest -s -o timeout=3600 tests/blackbox/test_bootstrap.py
 
 bench: $(READY) ## Print the figures of a larger demo run as JSON
 	$(BIN)/fanout demo --changes 20000 --json $(ARGS)

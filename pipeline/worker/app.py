@@ -45,10 +45,10 @@ class Work:
     """Returns at least `healthy`; the page answers 503 when it is False."""
     status: Callable[[], Mapping[str, Any]]
     metrics: Collector
-    copies: Sequence[Callable[[], Awaitable[None]]] = ()
-    """Each brings what a source table has already, and returns when it is done; killed or failed, it is called again."""
     web_token: str = field(default="", repr=False)
     """What opens the pages from other machines, where `web_host` lets those in; without one they stay shut."""
+    copies: Sequence[Callable[[], Awaitable[None]]] = ()
+    """Each brings what a source table has already and returns when that is done; after a failure it is called again."""
 
 
 class Boot(BootStrategy):
@@ -133,7 +133,7 @@ class CopyService(Service):
             try:
                 await self._copy()
             except PipelineError as error:
-                logger.error("a table is not copied yet, it is tried again: %s", error)
+                logger.warning("a table is not copied yet, it is tried again: %s", error)
                 await self.sleep(HALT_SECONDS)
             else:
                 return

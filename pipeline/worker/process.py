@@ -5,7 +5,7 @@ from typing import Any
 
 from faust.worker import Worker
 
-from pipeline.worker.app import Work, side_services, create_app
+from pipeline.worker.app import Work, create_app, side_services
 
 logger = logging.getLogger(__name__)
 

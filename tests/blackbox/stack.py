@@ -151,6 +151,7 @@ class Stack:
         self.archive, self.audit = f"{name}-archive", f"{name}-audit"
         inherited = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR", "LANG") if key in os.environ}
         self.environment = {**inherited, **settings, "PYTHONPATH": str(ROOT)}
+        self.command_seconds = COMMAND_SECONDS
         self._settings = settings
         self._services: list[Service] = []
         self._clients: list[Any] = []
@@ -198,10 +199,8 @@ class Stack:
         done = self.fanout("setup", "--yes", "--source-keys", "pk:S", "-c", str(config))
         assert done.returncode == 0, done.stderr
 
-    def fanout(
-        self, *arguments: str, seconds: float = COMMAND_SECONDS, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, which must come within `seconds`."""
+    def fanout(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
         return subprocess.run(
             [sys.executable, "-m", "pipeline", *arguments],
             cwd=self.folder,
@@ -209,7 +208,7 @@ class Stack:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=seconds,
+            timeout=self.command_seconds,
             check=False,
         )
 
