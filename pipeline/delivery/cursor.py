@@ -8,7 +8,7 @@ from pipeline.delivery.reader import Page
 from pipeline.delivery.ring import Ring
 from pipeline.model.change import SPAN_MAX, Batch, Change, ChangeKind, Parked
 from pipeline.model.progress import Checkpoint, ParkedKey, Seen
-from pipeline.model.snapshot import Windows, is_for, is_row
+from pipeline.model.snapshot import Windows, is_row
 from pipeline.model.state import Report
 from pipeline.wire.record import RECORD_CHANGES_MAX, Record
 
@@ -274,7 +274,7 @@ class Cursor:
         if not fresh:
             return
         self._seen.note(record.source, record.lane, fresh[-1].sequence, record.arrival_ms)
-        fresh = self._counted(record, fresh)
+        fresh = self._windows.counted(record.source, record.lane, fresh, self._appetite.tables, self._appetite.topology)
         if not fresh:
             return
         start = self._position + 1
@@ -285,14 +285,6 @@ class Cursor:
 
     def _wants(self, change: Change) -> bool:
         return change.table in self._appetite.tables and (change.kind is not ChangeKind.GAP or self._appetite.gaps)
-
-    def _counted(self, record: Record, fresh: tuple[Change, ...]) -> tuple[Change, ...]:
-        """Return what counts of a record: of rows read from a table, those that no change has overtaken."""
-        if is_row(fresh[0]):
-            wanted = fresh[0].table in self._appetite.tables and is_for(fresh[0], self._appetite.topology)
-            return self._windows.admit(record.source, record.lane, fresh) if wanted else ()
-        self._windows.touch(record.lane, fresh)
-        return fresh
 
     def _advance(self, after: Checkpoint) -> None:
         """Progress without a batch: it counts when what was taken before is settled."""

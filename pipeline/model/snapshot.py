@@ -13,7 +13,7 @@ Safety depends on the order inside a lane alone, on no clock and on nobody's bei
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -89,6 +89,19 @@ class Windows:
     def __init__(self, known: Snapshots = NONE) -> None:
         self._known = known
         self._touched: dict[tuple[str, int], set[bytes]] = {at: set(w.touched) for at, w in known.windows.items()}
+
+    def counted(
+        self, source: str, lane: int, fresh: tuple[Change, ...], tables: Collection[str], topology: str
+    ) -> tuple[Change, ...]:
+        """Return what counts of a record's changes: all, or of rows those that no change has overtaken.
+
+        Rows of other tables than these, or for other topologies, do not count.
+        """
+        if not is_row(fresh[0]):
+            self.touch(lane, fresh)
+            return fresh
+        wanted = fresh[0].table in tables and is_for(fresh[0], topology)
+        return self.admit(source, lane, fresh) if wanted else ()
 
     def touch(self, lane: int, changes: Sequence[Change]) -> None:
         """Remember that these items have changed: rows of them that were read before do not count any more."""
