@@ -84,6 +84,7 @@ class ShardCapture:
             except PipelineError as error:
                 await self._halt(error)
                 self._go_back()
+                claimed = False  # a save without an answer may have been stored: what is saved is looked up again
 
     async def step(self) -> None:
         """Forward what one or a few pages hold, then move the checkpoint."""
