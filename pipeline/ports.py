@@ -222,9 +222,6 @@ class TableReader(Protocol):
     async def page(self, segment: int, segments: int, start: bytes | None, rows_max: int) -> RowPage:
         """Read one page of a segment (up to 1 MB). Raises RetryLater, or Misconfigured when the table is gone."""
 
-    async def rows(self, keys: Sequence[bytes]) -> RowPage:
-        """Read up to 100 items by their canonical keys; those that are not there are left out. Raises RetryLater."""
-
     async def about(self) -> int:
         """Return about how many items there are, for progress only (AWS updates the figure every six hours)."""
 

@@ -21,8 +21,6 @@ from pipeline.ports import Chance, Clock, Log, TableReader
 
 PAGE_ROWS_MAX = 2_000
 """Rows of a chunk: few, so that a window is short and a kill repeats little."""
-ROWS_MAX = 100
-"""Items that one call reads by their keys."""
 NO_ITEM = b"{}"
 
 logger = logging.getLogger(__name__)
@@ -84,22 +82,6 @@ class TableCopy:
         if latest.phase is Phase.COPYING and all(segment.done for segment in self.segments.values()):
             latest = await self._persist(partial(self._copies.set_phase, Phase.COPIED))
         return latest.phase
-
-    async def send(self, run: Run, keys: Sequence[bytes]) -> int:
-        """Read these items again, as a run of their own, and send what is there, or that nothing is; return how many.
-
-        The run must be new: its chunks are counted from 1.
-        """
-        source = shard_of(run.id, 0, run.topologies)
-        for number, start in enumerate(range(0, len(keys), ROWS_MAX), 1):
-            wanted = keys[start : start + ROWS_MAX]
-            await self._mark(run, source, number, OPENS)
-            page = await self._persist(partial(self._reader.rows, wanted))
-            await self._pace.spend(page.read_units)
-            found = dict(page.rows)
-            await self._send(run, source, number, [(key, found.get(key)) for key in wanted])
-            await self._mark(run, source, number, CLOSES)
-        return len(keys)
 
     async def _copy(self, run: Run, number: int) -> None:
         segment = await self._persist(partial(self._copies.segment, run, number))

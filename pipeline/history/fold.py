@@ -40,8 +40,8 @@ async def fold_known(objects: ObjectStore) -> Folded:
     """Return the images of the items all of whose changes are in the archive, and the keys of the others.
 
     Each item's changes count in the order of (epoch, sequence), so it does not matter that a key's changes lie in
-    several Kinesis shards after a split, or twice, in two of them, or were put through from quarantine later. A row read
-    from the table counts where it stands: it is in the archive only when no change had overtaken it. Memory
+    several Kinesis shards after a split, or twice, in two of them, or were put through from quarantine later. A row
+    read from the table counts where it stands: it is in the archive only when no change had overtaken it. Memory
     holds one image an item, what is in quarantine, and nothing else that grows. What was lost in gaps is in no archive:
     their marks are passed by. Raises Corrupt as `segments` does.
     """

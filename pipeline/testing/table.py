@@ -246,7 +246,7 @@ class FakeTableStream:
 
 
 class FakeTableReader:
-    """A TableReader. Calls known to `faults`: page, rows, about. A segment is a residue of the keys' digests."""
+    """A TableReader. Calls known to `faults`: page, about. A segment is a residue of the keys' digests."""
 
     def __init__(self, table: FakeTable) -> None:
         self.faults = Faults()
@@ -261,11 +261,6 @@ class FakeTableReader:
             keys = sorted(k for k in self._items if _segment_of(k, segments) == segment and (not start or k > start))
             some = keys[: min(rows_max, self.rows_max)]
             return self._page(some, some[-1] if len(some) < len(keys) else None)
-
-    async def rows(self, keys: Sequence[bytes]) -> RowPage:
-        """Read items by their keys."""
-        async with self.faults.around("rows"):
-            return self._page([key for key in keys if key in self._items], None)
 
     async def about(self) -> int:
         """Return how many items there are."""
