@@ -12,9 +12,9 @@ from pipeline.model.errors import PipelineError
 from pipeline.model.snapshot import shard_of
 from pipeline.wiring.core import checkpoint_key
 from tests.simulation.hosts import NAMES
+from tests.simulation.logs import Violation
 from tests.simulation.loop import Host, SimChance, SimLoop
 from tests.simulation.network import Remote
-from tests.simulation.logs import Violation
 from tests.simulation.world import World
 
 RETRY_SECONDS = 3.0
