@@ -75,6 +75,7 @@ class Rounds(ABC):
     async def _look(self) -> None:
         """Do only what cannot wait."""
 
+    @abstractmethod
     async def _expire(self) -> None:
         """Stop what is no longer ours: a round that could not be done must not keep it going."""
 
