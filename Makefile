@@ -14,7 +14,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 ARGS ?=
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(READY) ## Run the whole job on an embedded AWS and prove it (ARGS="--changes 20000")
 	$(BIN)/fanout demo $(ARGS)
@@ -57,6 +57,10 @@ lock: ## Resolve the dependencies again (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
 	$(COMPILE) --upgrade --extra demo --extra dev pyproject.toml -o requirements.lock
 	$(COMPILE) --constraint requirements.lock pyproject.toml -o requirements-run.lock
+
+.PHONY: restore-proof
+restore-proof: $(READY) ## Restore recorded histories at random seconds and compare (RESTORES=334 of each)
+	$(BIN)/python -m tests.restore_proof $(or $(RESTORES),334)
 
 clean: ## Remove .venv, caches and build products
 	rm -rf .venv .cache .fanout .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -1,6 +1,7 @@
 """A bad deploy undone in the live table, on an emulator, with the commands a person types."""
 
 import json
+import re
 import secrets
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.blackbox.stack import Stack, eventually
+from tests.blackbox.stack import ROOT, Stack, eventually
 from tests.emulators import Emulators
 
 pytestmark = pytest.mark.emulator
@@ -148,6 +149,7 @@ def test_a_bad_deploy_is_undone_and_good_writes_stay(stack: Stack) -> None:
     assert again["done"]["put"] == again["done"]["delete"] == 0
     tells_what_happened(stack, begin, end)
     goes_into_new_places(stack, table, begin)
+    does_what_the_readme_says(stack, table, end)
 
 
 def tells_what_happened(stack: Stack, begin: str, end: str) -> None:
@@ -183,3 +185,19 @@ def goes_into_new_places(stack: Stack, table: Table, begin: str) -> None:
     ):
         refused = stack.fanout("restore", "--at", time_, "--into", f"{made}-2", "-c", str(stack.folder / "fanout.toml"))
         assert (refused.returncode, reason in refused.stderr) == (2, True), refused.stderr
+
+
+def does_what_the_readme_says(stack: Stack, table: Table, end: str) -> None:
+    """Expect the commands of the README's second example, with names of this test, to put an item back."""
+    block = re.search(
+        r"^## Put it back.*?^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert block is not None
+    assert table.found()["item-002"] == "good, afterwards"
+    ours = {"orders": table.name, "id=4711": "pk=item-002", "2026-11-24T10:41:00Z": end}
+    for line in block[1].splitlines():
+        name, command, *words = line.split()
+        answer = ["--yes", table.name] if command == "restore" else []
+        done = stack.fanout(command, *(ours.get(w, w) for w in words), *answer, "-c", str(stack.folder / "fanout.toml"))
+        assert (name, done.returncode) == ("fanout", 0), done.stderr
+    assert table.found() == {**table.wanted, "item-002": "good"}
