@@ -42,7 +42,7 @@ def test_peer_11_one_item_is_on_one_way_at_a_time() -> None:
     async def story() -> None:
         world = World()
         world.log.refuses = lambda _: "Throttled" if world.chance.fraction() < 0.3 else None
-        world.packing = world.packing.__class__(world.packing.form, 8, 2_000, "us-east-1")
+        world.packing = world.packing.__class__(world.packing.form, 2, 500, "us-east-1")
         under_way = [0]
 
         async def slow(_: Batch) -> None:
@@ -51,11 +51,9 @@ def test_peer_11_one_item_is_on_one_way_at_a_time() -> None:
             await world.clock.sleep(world.chance.fraction())
             under_way[0] -= 1
 
+        write(world, *range(12))
         world.capture()
         world.worker({"a": world.sink("a", slow)}, changes=5)
-        for version in range(10):
-            write(world, version)
-            await world.run(0.3)
         await arrived(world, 60)
 
     asyncio.run(story())
