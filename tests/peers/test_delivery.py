@@ -24,6 +24,7 @@ def replica_of(stores: Stores, mode: replica.Mode) -> replica.Replica:
     return replica.Replica(replica.Settings(REGION, mode=mode), stores.context())
 
 
+@pytest.mark.fault("R1")
 def test_peer_10_what_a_batch_left_unprocessed_is_written() -> None:
     """Others ignore UnprocessedItems (MBX diff.js, risingwave#25985); ours writes them before write returns."""
 
@@ -59,6 +60,7 @@ def test_peer_11_one_item_is_on_one_way_at_a_time() -> None:
     asyncio.run(story())
 
 
+@pytest.mark.fault("X1")
 def test_peer_12_a_handler_that_raises_is_given_the_batch_again() -> None:
     """Others log the exception and go on with the next batch (KCL#10); ours offers the same batch until it is taken."""
 
@@ -125,6 +127,7 @@ def test_peer_14_the_stream_waits_for_no_copy_of_the_table() -> None:
     asyncio.run(story())
 
 
+@pytest.mark.fault("D5")
 def test_peer_18_more_topologies_are_no_more_readers() -> None:
     """Others have a reader for each consumer, and the third is throttled (teleport#64413); ours reads once for all."""
 
