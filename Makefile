@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check simulate mutants sweep nemesis models contract bootstrap-proof bench lock clean
+.PHONY: help demo test check fuzz simulate mutants sweep nemesis models contract bootstrap-proof bench lock clean
 
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
@@ -28,6 +28,9 @@ check: $(READY) ## Format, lint, types, import rules, house rules
 	$(BIN)/mypy pipeline topologies tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/test_tidy.py
+
+fuzz: $(READY) ## Give parsers and wires many generated inputs (EXAMPLES=10000)
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),1000) $(BIN)/python -m pytest --timeout 0 tests/faults/test_data.py tests/faults/test_parsers.py
 
 simulate: $(READY) ## Run the core in simulated worlds (SEEDS=1000, or SEED=105 to repeat one)
 	$(BIN)/python -m tests.simulation.campaign $(if $(SEED),$(SEED) 1,$(or $(FIRST),0) $(or $(SEEDS),1000))
@@ -57,6 +60,10 @@ lock: ## Resolve the dependencies again (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
 	$(COMPILE) --upgrade --extra demo --extra dev pyproject.toml -o requirements.lock
 	$(COMPILE) --constraint requirements.lock pyproject.toml -o requirements-run.lock
+
+.PHONY: restore-proof
+restore-proof: $(READY) ## Restore recorded histories at random seconds and compare (RESTORES=334 of each)
+	$(BIN)/python -m tests.restore_proof $(or $(RESTORES),334)
 
 clean: ## Remove .venv, caches and build products
 	rm -rf .venv .cache .fanout .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -31,4 +31,5 @@ def check_origin(client: Any) -> None:
 
 def _check(http_response: AWSResponse, **_: Any) -> None:
     if http_response.status_code < _ERRORS and not any(name in http_response.headers for name in _REQUEST_IDS):
+        http_response.raw.close()  # of a download nobody will read on
         raise NotFromAws("an answer without a request id")

@@ -66,10 +66,12 @@ class TableCapture(Rounds):
     async def _step(self) -> None:
         """Finish, discover, lease, start. Raises Gap, after all the rest is done, when a shard is gone unread."""
         await self._finish()
-        await self.gaps.refresh()
         await self._admit()
-        await self._discover()
-        await self._lease()
+        try:
+            await self.gaps.refresh()
+            await self._discover()
+        finally:  # a listing that does not come costs no lease
+            await self._lease()
         self._listings_ended = self._listings_ended + 1 if self._all_finished else 0
 
     async def _look(self) -> None:
@@ -124,6 +126,9 @@ class TableCapture(Rounds):
         told = [why for shard, row in lost.items() if (why := await self._vanished.meet(shard, row))]
         if told:
             raise Gap("; ".join(told))
+
+    async def _expire(self) -> None:
+        await self._crew.expire()
 
     async def _finish(self) -> None:
         """Mark ended shards in their lease row, which lets their children start, and look for these children."""

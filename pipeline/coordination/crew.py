@@ -63,9 +63,7 @@ class Crew(Generic[P]):
             await self._leases.step(shards, lambda s, row: self._may_start(s) and wanted(s, row), self._reports)
         except RetryLater as error:
             logger.warning("leases wait: %s", error)
-        for shard in [s for s in self._tasks if self._tenure(s) != self._tenures[s]]:
-            logger.warning("the lease of %s is lost", self._leases.key(shard))
-            await self.stop(shard)
+        await self.expire()
         for shard in self._leases.held:
             if shard not in self._tasks:
                 self._start(shard)
@@ -77,6 +75,13 @@ class Crew(Generic[P]):
         """
         held = self._leases.held.get(shard)
         return held.tenure if held else None
+
+    async def expire(self) -> None:
+        """Stop the processors whose lease is lost, or was not renewed in time."""
+        self._leases.expire()
+        for shard in [s for s in self._tasks if self._tenure(s) != self._tenures[s]]:
+            logger.warning("the lease of %s is lost", self._leases.key(shard))
+            await self.stop(shard)
 
     async def stop(self, shard: str) -> None:
         """Stop a shard's processor where it stands, as a kill would."""

@@ -76,7 +76,7 @@ class Leases:
                     return
                 rows = await self._rows(shards)
         finally:
-            self._drop_stale()
+            self.expire()
 
     async def called(self) -> bool:
         """Return True when the next step should be now: a lease was given back, or can be taken. Raises RetryLater."""
@@ -161,7 +161,8 @@ class Leases:
         else:
             self.drop(shard)
 
-    def _drop_stale(self) -> None:
+    def expire(self) -> None:
+        """Hold no lease that was not renewed for the lease time: it may be another's by now."""
         now = self._clock.monotonic()
         for shard, held in list(self.held.items()):
             if now - held.renewed_at >= self._lease_seconds:

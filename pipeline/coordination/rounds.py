@@ -43,8 +43,12 @@ class Rounds(ABC):
     async def step(self) -> None:
         """Do one round: finish, discover, lease, start. Raises PipelineError when not all of it could be done."""
         async with self._stepping:
-            if not self._stopping:
+            if self._stopping:
+                return
+            try:
                 await self._step()
+            finally:
+                await self._expire()
 
     async def look(self) -> None:
         """Do what cannot wait for the next round; what goes wrong is met again there, and told there."""
@@ -70,6 +74,10 @@ class Rounds(ABC):
     @abstractmethod
     async def _look(self) -> None:
         """Do only what cannot wait."""
+
+    @abstractmethod
+    async def _expire(self) -> None:
+        """Stop what is no longer ours: a round that could not be done must not keep it going."""
 
     @abstractmethod
     async def _finish(self) -> None:

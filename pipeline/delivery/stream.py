@@ -47,9 +47,11 @@ class StreamDelivery(Rounds):
 
     async def _step(self) -> None:
         await self._finish()
-        await self.gaps.refresh()
-        self.known = {shard.id: shard for shard in await self._log.shards()}
-        await self._lease()
+        try:
+            await self.gaps.refresh()
+            self.known = {shard.id: shard for shard in await self._log.shards()}
+        finally:  # a listing that does not come costs no lease
+            await self._lease()
 
     async def _look(self) -> None:
         if await self._leases.called():
@@ -60,6 +62,9 @@ class StreamDelivery(Rounds):
 
     def _due_at(self) -> float:
         return self._leases.due_at
+
+    async def _expire(self) -> None:
+        await self._crew.expire()
 
     async def _leave(self) -> None:
         for delivery in self.deliveries.values():

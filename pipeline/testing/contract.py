@@ -18,6 +18,7 @@ from pipeline.testing.cases.basics import Basics
 from pipeline.testing.cases.durability import Durability
 from pipeline.testing.cases.failures import Failures
 from pipeline.testing.cases.fencing import Fencing
+from pipeline.testing.cases.flow import Flow
 from pipeline.testing.cases.order import Order
 from pipeline.testing.cases.safety import Safety
 from pipeline.testing.cases.scale import Scale
@@ -27,7 +28,7 @@ from pipeline.testing.watch import Found, Kept
 __all__ = ["Found", "Kept", "SinkContract", "Stores", "StoresContext"]
 
 
-class SinkContract(Basics, Durability, Order, Fencing, Failures, Scale, Safety):
+class SinkContract(Basics, Durability, Order, Fencing, Failures, Flow, Scale, Safety):
     """What delivery counts on; see each case."""
 
     @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from pipeline.model.change import Batch, Change, ChangeKind, Parked
 from pipeline.model.gap import GapRecord
 from pipeline.wire.diff import attribute_of, diff
 from pipeline.wire.gap import from_image
+from pipeline.wire.json import UNREADABLE
 from pipeline.wire.packed import (
     Header,
     Identity,
@@ -181,7 +182,7 @@ def decode(name: str, data: bytes) -> Block:
     header, lines = unpack(KIND, name, data)
     try:
         return Block(header, lines[:-1], _seal.decode(lines[-1]).seal)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise damaged(name, "it does not end with a seal") from error
 
 
@@ -193,7 +194,7 @@ def breaks(block: Block) -> Iterator[Break]:
     for line in block.lines[1:]:
         try:
             found = _entry.decode(line)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             yield Break(before + 1, header.last, f"the entry after position {before} cannot be read")
             seal = sha256(line)
             continue

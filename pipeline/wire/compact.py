@@ -13,7 +13,7 @@ import zstandard
 
 from pipeline.model.change import Change
 from pipeline.model.errors import Corrupt
-from pipeline.wire.json import LINE_DECODER, change_from_line, change_to_json
+from pipeline.wire.json import LINE_DECODER, UNREADABLE, change_from_line, change_to_json
 
 MAGIC = b"FAN"
 VERSION = 1
@@ -80,7 +80,7 @@ def decode_header(data: bytes) -> tuple[Header, bytes]:
     end = _PREFIX_BYTES + int.from_bytes(data[4:8])
     try:
         return _header.decode(data[_PREFIX_BYTES:end]), data[end:]
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         msg = "a record's header cannot be read"
         raise Corrupt(msg, hint=_NEWER) from error
 
@@ -93,11 +93,11 @@ def decode_frame(header: Header, frame: bytes) -> tuple[Change, ...]:
             msg = f"the {where} expands to more than {EXPANDED_BYTES_MAX} bytes"
             raise Corrupt(msg)
         lines = LINE_DECODER.decode_lines(zstandard.decompress(frame, max_output_size=EXPANDED_BYTES_MAX))
-    except (zstandard.ZstdError, msgspec.DecodeError) as error:
+    except (zstandard.ZstdError, *UNREADABLE) as error:
         msg = f"the {where} cannot be decoded"
         raise Corrupt(msg, hint="nothing was skipped; the shard waits before this record") from error
     changes = tuple(change_from_line(line, header.table, header.epoch, header.shard) for line in lines)
-    if len(changes) != header.count or changes[-1].sequence != int(header.last):
+    if len(changes) != header.count or str(changes[-1].sequence) != header.last:
         msg = f"the {where} does not hold the changes its header names"
         raise Corrupt(msg)
     return changes

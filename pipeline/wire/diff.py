@@ -12,6 +12,7 @@ import msgspec
 import orjson
 
 from pipeline.model.errors import Corrupt
+from pipeline.wire.json import UNREADABLE
 
 _attributes = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _EXACT = Context(prec=60)
@@ -97,5 +98,5 @@ def _decode(image: bytes | None) -> dict[str, msgspec.Raw]:
         return {}
     try:
         return _attributes.decode(image)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise Corrupt("an image is no DynamoDB JSON") from error

@@ -4,7 +4,7 @@ Images are never turned into objects here: numbers keep all their digits and the
 its base64, because nothing parses them.
 """
 
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Context, Decimal, DecimalException, InvalidOperation
 
 import msgspec
 import orjson
@@ -15,6 +15,11 @@ from pipeline.model.errors import Corrupt
 _EXACT = Context(prec=60)
 """More digits than the 38 of a DynamoDB number, so that nothing is rounded."""
 
+UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
+"""What decoding raises: no JSON, another shape, no UTF-8, more nesting than the parser goes into."""
+NUMBER_CHARACTERS_MAX = 200
+"""More than DynamoDB, or any stream, spells a number with; far less than is slow to read."""
+_KEY_TYPES = frozenset({"S", "N", "B"})
 _keys = msgspec.json.Decoder(dict[str, dict[str, str]])
 
 
@@ -26,7 +31,7 @@ def canonical_keys(keys: bytes, hash_attribute: str = "") -> bytes:
     """
     try:
         parsed = _keys.decode(keys)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         msg = "the key attributes of a change are not S, N or B"
         raise Corrupt(msg) from error
     if hash_attribute and hash_attribute not in parsed:
@@ -42,12 +47,21 @@ def hash_key_of(keys: bytes) -> bytes:
     return orjson.dumps([name, value])
 
 
+def is_sequence(text: str) -> bool:
+    """Return True for the digits of a sequence, not more of them than any stream has."""
+    return text.isascii() and text.isdecimal() and len(text) <= NUMBER_CHARACTERS_MAX
+
+
 def _canonical_attribute(attribute: dict[str, str]) -> dict[str, str]:
+    if len(attribute) != 1 or not _KEY_TYPES.issuperset(attribute):
+        raise Corrupt("the key attributes of a change are not S, N or B")
     if "N" not in attribute:
         return attribute
     try:
-        number = _EXACT.normalize(Decimal(attribute["N"]))
-    except InvalidOperation as error:
+        number = _EXACT.normalize(Decimal(attribute["N"][: NUMBER_CHARACTERS_MAX + 1]))
+        if not number.is_finite() or len(attribute["N"]) > NUMBER_CHARACTERS_MAX:
+            raise InvalidOperation
+    except DecimalException as error:
         msg = "a number in the key of a change is no number"
         raise Corrupt(msg) from error
     return {"N": str(abs(number) if number.is_zero() else number)}
@@ -106,7 +120,7 @@ def change_to_json(change: Change) -> bytes:
 def change_from_line(line: ChangeLine, table: str, epoch: str, shard: str) -> Change:
     """Return the change of a decoded line. Raises Corrupt for an unknown kind or a sequence that is no number."""
     kind = _KINDS.get(line.c)
-    if kind is None or not line.q.isdecimal():
+    if kind is None or not is_sequence(line.q):
         msg = f"a change of table {table} has an unknown kind or sequence"
         raise Corrupt(msg, hint="was it written by a newer version? Upgrade this worker first.")
     return Change(

@@ -13,6 +13,7 @@ import orjson
 from pipeline.model.change import Change, ChangeKind
 from pipeline.model.errors import Corrupt
 from pipeline.wire.compact import Claim
+from pipeline.wire.json import UNREADABLE
 
 PARTITION_PREFIX = "fanout1"
 _TTL_IDENTITY = b'{"principalId":"dynamodb.amazonaws.com","type":"Service"}'
@@ -98,7 +99,7 @@ def decode_change(data: bytes, origin: Origin) -> tuple[Change, Claim | None]:
         record = _decoder.decode(data)
         kind = ChangeKind(record.event_name)
         sequence = int(record.dynamodb.sequence_number)
-    except (msgspec.DecodeError, ValueError) as error:
+    except UNREADABLE as error:
         msg = f"an open record of shard {origin.shard} cannot be decoded"
         raise Corrupt(msg, hint="nothing was skipped; the shard waits before this record") from error
     body = record.dynamodb
@@ -128,7 +129,7 @@ def with_images(change: Change, images: bytes) -> Change:
     """Return the change with the images of its claimed object. Raises Corrupt."""
     try:
         both = msgspec.json.decode(images, type=_Images)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         msg = f"the claimed images of sequence {change.sequence} cannot be decoded"
         raise Corrupt(msg) from error
     after, before = (None if bytes(raw) == b"null" else bytes(raw) for raw in (both.new_image, both.old_image))

@@ -16,6 +16,7 @@ import zstandard
 
 from pipeline.model.change import Batch, Change, Parked
 from pipeline.model.errors import Corrupt, Misconfigured, Rejected
+from pipeline.wire.json import UNREADABLE
 
 COMPRESSED_BYTES_MAX: Final = 64 * 1024 * 1024
 EXPANDED_BYTES_MAX: Final = 256 * 1024 * 1024
@@ -159,7 +160,7 @@ def unpack(kind: Kind, name: str, data: bytes) -> tuple[Header, list[bytes]]:
         body = _expand(data)
         lines = body[:-1].split(b"\n")
         header = _header.decode(lines[0])
-    except (ValueError, msgspec.DecodeError, zlib.error, zstandard.ZstdError) as error:
+    except (zlib.error, zstandard.ZstdError, *UNREADABLE) as error:
         raise damaged(name, str(error)) from error
     if not body.endswith(b"\n"):
         raise damaged(name, "its last line is cut")

@@ -11,7 +11,7 @@ import msgspec
 
 from pipeline.model.change import Batch, Change, Parked
 from pipeline.model.errors import Corrupt
-from pipeline.wire.json import ChangeLine, change_from_line, change_to_json
+from pipeline.wire.json import UNREADABLE, ChangeLine, change_from_line, change_to_json
 from pipeline.wire.packed import (
     COMPRESSIONS,
     Header,
@@ -113,7 +113,7 @@ def decode(name: str, data: bytes) -> Segment:
                 continue
             positions.append(line.p)
             changes.append(change_from_line(line, *header.sources[line.s]))
-    except (msgspec.DecodeError, IndexError, ValueError, Corrupt) as error:
+    except (*UNREADABLE, IndexError, Corrupt) as error:
         raise damaged(name, f"the change after position {before} cannot be read") from error
     batch = Batch(
         header.stream,

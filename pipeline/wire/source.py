@@ -10,7 +10,7 @@ import msgspec
 from pipeline.model.change import Change, ChangeKind
 from pipeline.model.errors import Corrupt, Misconfigured
 from pipeline.ports import SourcePage
-from pipeline.wire.json import canonical_keys
+from pipeline.wire.json import UNREADABLE, canonical_keys, is_sequence
 
 _TTL_IDENTITY = {"type": "Service", "principalid": "dynamodb.amazonaws.com"}
 _ABSENT = (b"", b"null")
@@ -57,7 +57,7 @@ class SourceShard:
         """
         try:
             decoded = _decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             # The decoder's words may quote what it read.
             raise Corrupt(f"a page of {self._place()} cannot be decoded") from error
         return SourcePage(tuple(map(self._change, decoded.records)), decoded.next_shard_iterator)
@@ -65,7 +65,7 @@ class SourceShard:
     def _change(self, record: _Record) -> Change:
         detail = record.dynamodb
         text = detail.sequence_number
-        if not (text.isascii() and text.isdecimal()):
+        if not is_sequence(text):
             raise Corrupt(f"a record of {self._place()} has a sequence that is no number")
         kind = _KINDS.get(record.event_name)
         if kind is None:

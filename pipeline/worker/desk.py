@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any
+from weakref import WeakSet
 
 from faust.types import EventT
 
@@ -25,16 +26,23 @@ class Desk:
         self._runner = runner
         self._crash = crash
         self._lines: dict[ShardDelivery, list[asyncio.Task[None]]] = defaultdict(list)
+        self._dropped: WeakSet[ShardDelivery] = WeakSet()
 
     def accept(self, event: EventT, acknowledge: Callable[[EventT], Awaitable[Any]]) -> None:
-        """Have the event's batch written after the one before it, then acknowledged."""
+        """Have the event's batch written after the one before it, then acknowledged.
+
+        A batch that lay in the agent's queue when its shard was given up is left, like those that were under way.
+        """
         parcel: Parcel = event.value
+        if parcel.delivery in self._dropped:
+            return
         line = self._lines[parcel.delivery]
         before = line[-1] if line else None
         line.append(asyncio.ensure_future(self._write(parcel, event, acknowledge, before)))
 
     async def drop(self, delivery: ShardDelivery) -> None:
         """Give up what is under way on a shard whose lease is gone: its next owner writes it again."""
+        self._dropped.add(delivery)
         line = self._lines.pop(delivery, [])
         for task in line:
             task.cancel()

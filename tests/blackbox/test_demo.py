@@ -51,6 +51,8 @@ def test_the_demo_proves_itself_and_leaves_nothing(tmp_path: Path) -> None:
     assert figures["problems"] == []
     assert (figures["changes"], figures["lost"], figures["reordered"], figures["kills"]) == (CHANGES, 0, 0, 2)
     assert figures["replica"]["mismatches"] == figures["archive"]["mismatches"] == 0
+    assert figures["restored"]["mismatches"] == 0
+    assert figures["restored"]["items"] > 0
     assert figures["replica"]["items"] > 0
     assert figures["archive"]["segments"] > 0
     assert figures["audit"] == {"entries": CHANGES, "verified": True}

@@ -29,7 +29,7 @@ FAULT_SECONDS, STRUCK_SECONDS = 0.5, 20.0
 SETTLED_SECONDS = 90.0
 
 
-@pytest.mark.fault("P3", "K4", "N1", "N2", "N4", "S1")
+@pytest.mark.fault("P3", "K4", "N1", "N2", "N4", "S1", "P1", "P2")
 def test_nothing_is_lost_or_reordered_while_everything_around_fails(scene_of: Callable[..., Scene]) -> None:
     """Splits, merges, faults of each service, SIGTERM and kill -9, amid 600 changes: all sinks are sound."""
     stack, proxy, fleet = scene_of(shards=3, captures=1, workers=2)

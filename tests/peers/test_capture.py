@@ -47,6 +47,7 @@ async def arrived(world: World, seconds: float = 10) -> None:
     await world.end()
 
 
+@pytest.mark.fault("D8")
 def test_peer_01_the_last_page_of_a_closed_shard_is_not_dropped() -> None:
     """Others return at NextShardIterator = null before that page's records (teleport#53795); ours takes them."""
 
@@ -82,6 +83,7 @@ def test_peer_02_every_page_of_the_shard_listing_is_read(monkeypatch: pytest.Mon
     assert starts == [None, f"{SHARD}000099", f"{SHARD}000199"]
 
 
+@pytest.mark.fault("D1")
 def test_peer_03_an_iterator_that_is_too_old_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others ask with an iterator older than 15 minutes for ever (redpanda#4545); ours takes one from where it was."""
     monkeypatch.setattr(fake_table, "ITERATOR_SECONDS", 2.0)
@@ -134,6 +136,7 @@ def test_peer_04_a_child_shard_is_read_from_its_start(monkeypatch: pytest.Monkey
     assert orjson.loads(canned.bodies[0])["ShardIteratorType"] == "TRIM_HORIZON"
 
 
+@pytest.mark.fault("D2")
 def test_peer_05_a_shard_that_is_gone_is_said_once_and_not_asked_for_ever() -> None:
     """Others retry a deleted shard without end (redpanda#4722, data-prepper#4401); ours says so and goes on."""
 
@@ -218,6 +221,7 @@ def test_peer_07_one_shard_that_cannot_be_read_holds_up_no_other() -> None:
     asyncio.run(story())
 
 
+@pytest.mark.fault("D4")
 def test_peer_08_a_child_waits_for_its_parent() -> None:
     """Others read parent and child side by side (artie-labs/reader#422); ours keeps an item's order over the roll."""
 
@@ -234,6 +238,7 @@ def test_peer_08_a_child_waits_for_its_parent() -> None:
     asyncio.run(story())
 
 
+@pytest.mark.fault("D3")
 def test_peer_09_a_parent_that_was_trimmed_is_not_waited_for() -> None:
     """Others wait for ever for a parent that is gone (spanner-migration-tool#347); ours begins after a few listings."""
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.peers.test_capture import arrived, write
+from tests.peers.test_capture import arrived, stream_of, write
 from tests.system.world import World
 
 
@@ -13,22 +13,21 @@ def test_peer_15_a_blocked_worker_does_not_work_against_itself() -> None:
 
     async def story() -> None:
         world = World()
-        blocked = [0]
+        until = [0.0]
 
         async def hang() -> None:
-            if blocked[0]:
-                blocked[0] -= 1
-                await world.clock.sleep(4)
+            await world.clock.sleep(max(0.0, until[0] - world.clock.monotonic()))
 
         host = world.capture()
         world.worker({"a": world.sink("a")})
         world.store.faults.pause = hang
-        for version in range(8):
+        for version in range(4):
             write(world, version)
-            blocked[0] = version % 2
-            await world.run(3)
-            names = [task.get_name() for task in asyncio.all_tasks() if "shardId" in task.get_name()]
-            assert len(names) == len(set(names)), names
+            until[0] = world.clock.monotonic() + (5 if version % 2 else 0)
+            for _ in range(30):
+                await world.run(0.2)
+                names = [task.get_name() for task in asyncio.all_tasks() if "shardId" in task.get_name()]
+                assert len(names) == len(set(names)), names
         assert len(host.captures[0].captures) == 1
         await arrived(world, 20)
 
@@ -43,18 +42,18 @@ def test_peer_16_a_restart_at_a_split_keeps_the_lineage(seconds: float) -> None:
         world = World()
         host = world.capture()
         worker = world.worker({"a": world.sink("a")})
-        write(world, 1, 2)
-        await world.run(1)
+        stream_of(host).page_changes_max = 2
+        write(world, *range(10))
         world.tables[0].split()
         world.log.split("shardId-000000000000")
-        write(world, 3, 4)
+        write(world, *range(10, 20))
         await world.run(seconds)
         await world.kill(host)
         await world.kill(worker)
-        write(world, 5)
-        world.capture()
+        write(world, 20)
+        stream_of(world.capture()).page_changes_max = 2
         world.worker({"a": world.sink("a")})
-        await arrived(world, 15)
+        await arrived(world, 30)
 
     asyncio.run(story())
 

@@ -1,8 +1,9 @@
 """Reading back, through the same adapters, what the demo's pipeline has done."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -14,24 +15,44 @@ from pipeline.coordination.checkpoints import read_many
 from pipeline.delivery.reader import ShardReader
 from pipeline.history.archive import segments
 from pipeline.history.fold import fold
+from pipeline.history.moment import text_of
+from pipeline.history.watermark import SETTLING_SECONDS
 from pipeline.model.errors import PipelineError
 from pipeline.model.progress import Checkpoint
 from pipeline.ports import ObjectStore
 from pipeline.verification.compare import compare, items_of
 from pipeline.wire import chain, segment
 from pipeline.wire.packed import Kind, unpack
-from pipeline.wiring import audit
+from pipeline.wiring import audit, restore
 from pipeline.wiring.build import Parts
 from pipeline.wiring.demo.gauges import Group
 from pipeline.wiring.demo.proof import Evidence, mark_of_change, mark_of_entry
 from pipeline.wiring.demo.stage import REPLICA_REGION, SOURCE_REGION, TABLE
 from pipeline.wiring.demo.workload import KEY_NAMES
+from pipeline.wiring.reading import Question
 from pipeline.wiring.resources import begin
+from pipeline.wiring.restore_report import Times
 
 PAGES_MAX = 100_000
 """Pages of one Kinesis shard: more than any demo fills."""
+SETTLED_SECONDS = SETTLING_SECONDS + 2
+"""How long after a second the archive counts as complete up to it, when nothing is on its way."""
+RESTORED = "orders-as-it-was"
+"""The table that the demo restores into."""
 PROBLEMS_MAX = 3
 """Problems of the audit log that are quoted."""
+
+
+class Photograph(NamedTuple):
+    """The source table as it was during a quiet second."""
+
+    second_ms: int
+    items: Sequence[Mapping[str, Any]]
+
+    async def scan(self) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the items."""
+        for item in self.items:
+            yield item
 
 
 class Reading:
@@ -48,13 +69,23 @@ class Reading:
         self._audit = S3ObjectStore(parts.aws, region, options["audit"].bucket, options["audit"].prefix)
         self._folder = FolderObjectStore(Path(options["folder"].path), parts.aws.threads(READ))
 
-    async def everything(self, sink_repeats: int) -> Evidence:
+    async def photograph(self) -> Photograph:
+        """Return the source in the second that begins now, and return when that is over; nobody may write meanwhile."""
+        clock = self._parts.around.clock
+        await clock.sleep(1.0 - clock.now_ms() % 1000 / 1000)
+        second_ms = clock.now_ms() // 1000 * 1000
+        items = [dict(item) async for item in self._source.scan(TABLE)]
+        await clock.sleep(max(0.0, (second_ms + 1000 - clock.now_ms()) / 1000))
+        return Photograph(second_ms, items)
+
+    async def everything(self, sink_repeats: int, taken: Photograph | None) -> Evidence:
         """Return all evidence; what cannot be read is a problem in it."""
         found = Evidence(sink_repeats=sink_repeats)
         for name, look in (
             ("replica", self._look_at_replica(found)),
             ("archive", self._look_at_archive(found)),
             ("audit", self._look_at_audit(found)),
+            ("restore", self._look_at_restore(found, taken)),
             ("folder", self._look_at_folder(found)),
             ("stream", self._look_at_stream(found)),
         ):
@@ -111,6 +142,27 @@ class Reading:
             for line in chain.decode(name, await self._audit.read(name) or b"").lines[1:]:
                 entry = orjson.loads(line)
                 marks.setdefault(orjson.dumps(entry["keys"]), []).append(mark_of_entry(entry))
+
+    async def _look_at_restore(self, found: Evidence, taken: Photograph | None) -> None:
+        """Restore to the second of the photograph, as the command does, into a new table."""
+        if taken is None:
+            found.problems.append("restore: the source was never quiet, so there is nothing to compare with")
+            return
+        clock = self._parts.around.clock
+        await clock.sleep(max(0.0, taken.second_ms / 1000 + SETTLED_SECONDS - clock.now_ms() / 1000))
+        found.restored_to = text_of(taken.second_ms)
+        talk = restore.Talk(lambda _: None, lambda _: None, lambda _: None, lambda _: True)
+        await asyncio.to_thread(
+            restore.restore,
+            self._parts.settings,
+            Question(),
+            Times(at=found.restored_to),
+            ((), ()),
+            restore.Destination(into=RESTORED),
+            restore.Manner(),
+            talk,
+        )
+        found.restored_against_source = await compare(taken.scan(), self._source.scan(RESTORED), KEY_NAMES)
 
     async def _look_at_folder(self, found: Evidence) -> None:
         found.folder_files = sum([1 async for _ in self._folder.names("")])

@@ -10,7 +10,7 @@ from pipeline.aws.items import DynamoDBItemStore
 from pipeline.local.child import Child
 from pipeline.model.errors import PipelineError, RetryLater
 from pipeline.wiring.build import Parts
-from pipeline.wiring.demo.evidence import Reading
+from pipeline.wiring.demo.evidence import Photograph, Reading
 from pipeline.wiring.demo.gauges import Gauges
 from pipeline.wiring.demo.proof import Proof, prove
 from pipeline.wiring.demo.scene import Counts, Scene
@@ -45,6 +45,7 @@ class Play:
         self._problems: list[str] = []
         self._sink_repeats = 0
         self._reading = Reading(parts)
+        self._photograph: Photograph | None = None
         source = DynamoDBItemStore(parts.aws, SOURCE_REGION, parts.around.clock)
         self._workload = Workload(source, parts.around.clock, parts.around.chance, plan(TABLE, scene.changes))
         self._writing: asyncio.Task[None] | None = None
@@ -64,7 +65,7 @@ class Play:
         seconds = self._clock.monotonic() - self._began
         await self._stop()
         self._scene.phase = "reading everything back"
-        found = await self._reading.everything(self._sink_repeats)
+        found = await self._reading.everything(self._sink_repeats, self._photograph)
         found.problems[:0] = self._problems
         made, changes = self._workload.journal, self._workload.written
         proof = prove(made, found, changes=changes, kills=self._scene.kills, seconds=seconds)
@@ -82,6 +83,9 @@ class Play:
         for command, stage, part in KILLS:
             await self._until(partial(self._has_come, stage, part * scene.changes))
             await self._kill(command)
+        await self._until(partial(self._has_come, "written", wait_at))
+        self._photograph = await self._reading.photograph()
+        scene.happened("the source was quiet for a second: the archive will have to show it as it was then")
         self._workload.go_on.set()
         await self._until(self._arrived)
 

@@ -79,6 +79,9 @@ class Evidence:
     audit_sound: bool = False
     replica_against_source: Comparison = field(default_factory=Comparison)
     archive_against_source: Comparison = field(default_factory=Comparison)
+    restored_against_source: Comparison = field(default_factory=Comparison)
+    """A table restored to a second in the middle of the run, against the source as it was in that second."""
+    restored_to: str = ""
     folder_files: int = 0
     stream_repeats: int = 0
     """Changes that lie more than once in the Kinesis stream."""
@@ -108,6 +111,7 @@ def prove(made: Marks, found: Evidence, *, changes: int, kills: int, seconds: fl
         "replica": _compared(found.replica_against_source),
         "archive": {"segments": found.archive_segments, **_compared(found.archive_against_source)},
         "audit": {"entries": found.audit_entries, "verified": found.audit_sound},
+        "restored": {"to": found.restored_to, **_compared(found.restored_against_source)},
         "folder": {"files": found.folder_files},
         "kills": kills,
         "seconds": round(seconds, 1),
@@ -134,6 +138,8 @@ def _complaints(figures: Mapping[str, Any], unknown: int) -> Iterable[str]:
     for name in ("replica", "archive"):
         if figures[name]["mismatches"]:
             yield f"{name}: {figures[name]['mismatches']:,} items differ from the source"
+    if figures["restored"]["mismatches"]:
+        yield f"restored: {figures['restored']['mismatches']:,} items differ from the source as it was"
     if not figures["audit"]["verified"]:
         yield "audit: the chain does not verify"
     if figures["folder"]["files"] != figures["changes"]:

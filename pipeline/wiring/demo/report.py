@@ -11,6 +11,7 @@ from pipeline.wiring.demo.proof import Proof
 NEXT = (
     ("fanout replicate REGION/TABLE REGION/TABLE", "a replica of a table of yours"),
     ("topologies/folder.py", "a sink on one page: copy it"),
+    ("fanout restore --help", "put items back as they were"),
     ("fanout --help", "all commands"),
 )
 
@@ -57,6 +58,8 @@ def _rows(proof: Proof) -> Iterator[tuple[str, str, str]]:
     yield "repeats", f"{figures['duplicates_dropped']:,}", "delivered again after the kills, recognised, dropped"
     yield "replica", f"{replica['items']:,}", f"items, {_mismatches(replica)} the source"
     yield "archive", f"{archive['segments']:,}", f"segments; replayed to the end, {_mismatches(archive)} the source"
+    restored, time = figures["restored"], figures["restored"]["to"].partition("T")[2]
+    yield "restored", f"{restored['items']:,}", f"items as they were at {time}, {_mismatches(restored)} the source then"
     sound = "every hash of the chain verifies" if audit["verified"] else "the chain does NOT verify"
     yield "audit log", f"{audit['entries']:,}", f"entries, {sound}"
 

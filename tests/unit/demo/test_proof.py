@@ -24,6 +24,8 @@ def evidence(**other: object) -> Evidence:
         audit_sound=True,
         replica_against_source=EQUAL,
         archive_against_source=EQUAL,
+        restored_against_source=EQUAL,
+        restored_to="2026-11-24T10:41:07Z",
         folder_files=6,
         stream_repeats=3,
         sink_repeats=4,
@@ -44,6 +46,7 @@ def test_a_good_run_has_no_problem_and_all_figures() -> None:
     assert good.figures["duplicates_dropped"] == 7
     assert good.figures["replica"] == {"items": 1, "mismatches": 0}
     assert good.figures["archive"]["segments"] == 2
+    assert good.figures["restored"] == {"to": "2026-11-24T10:41:07Z", "items": 1, "mismatches": 0}
     assert good.figures["audit"] == {"entries": 6, "verified": True}
     assert (good.figures["changes"], good.figures["kills"], good.figures["seconds"]) == (6, 2, 1.2)
     orjson.dumps(good.figures)
@@ -79,6 +82,7 @@ def test_a_change_lost_in_both_places_is_one() -> None:
         ({"audit": {**MADE, b"c": [1]}}, "nobody made"),
         ({"replica_against_source": Comparison(equal=1, missing=1)}, "replica: 1 items differ"),
         ({"archive_against_source": Comparison(different=1, extra=1)}, "archive: 2 items differ"),
+        ({"restored_against_source": Comparison(different=3)}, "restored: 3 items differ from the source as it was"),
         ({"audit_sound": False}, "does not verify"),
         ({"folder_files": 5}, "5 files for 6 changes"),
         ({"problems": ["worker-2 ended with exit code 1 after SIGTERM"]}, "exit code 1"),

@@ -120,7 +120,7 @@ def lines_of(case: str) -> list[bytes]:
         lambda lines: [lines[0], lines[1].replace(b'"c":"I"', b'"c":"Z"'), *lines[2:]],
         lambda lines: lines[1:],
         lambda lines: [lines[0].replace(b"fanout-segment", b"fanout-chain"), *lines[1:]],
-        lambda lines: [lines[0].replace(b'"version":1', b'"version":2'), *lines[1:]],
+        lambda lines: [lines[0].replace(b'"version":1', b'"version":9'), *lines[1:]],
     ],
 )
 def test_wrong_lines_in_a_sound_frame_are_found(edit: Callable[[list[bytes]], list[bytes]]) -> None:
