@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pipeline.aws.clock import SystemChance, SystemClock
@@ -97,5 +98,5 @@ def _runner(parts: Parts, pipeline: str, configured: ConfiguredTopology) -> Topo
     appetite = Appetite(
         configured.batch_changes_max, topology.batch_bytes_max, configured.linger_seconds, frozenset(tables)
     )
-    sink = topology.sink(configured.options, context)
-    return TopologyRunner(configured.name, sink, appetite, parts.around.clock, parts.around.chance)
+    make = partial(topology.sink, configured.options, context)
+    return TopologyRunner(configured.name, make, appetite, clock, parts.around.chance)
