@@ -91,6 +91,7 @@ def play(story: Callable[[Shards], Awaitable[None]]) -> None:
     loop.run_until_complete(run())
 
 
+@pytest.mark.fault("N5", "R4")
 def test_an_outage_is_asked_seldom_and_its_end_is_no_storm() -> None:
     """N5: in ten minutes of outage under 100 probes, one at a time; in the minute after, under 1.2 of normal."""
 
@@ -119,6 +120,7 @@ def test_an_outage_is_asked_seldom_and_its_end_is_no_storm() -> None:
     play(story)
 
 
+@pytest.mark.fault("R4")
 def test_retries_are_a_tenth_of_the_calls() -> None:
     """A destination that refuses every third call gets under 1.2 calls for each that succeeds, in the long run."""
 

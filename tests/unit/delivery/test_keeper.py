@@ -25,8 +25,7 @@ class Scripted:
     def __init__(self, script: Script, clock: ManualClock) -> None:
         self.clock = clock
         self.written: list[tuple[str, int, int]] = []
-        self.closed = self.let_go = False
-        self.met = False
+        self.closed = self.let_go = self.met = False
         self._script = script
         self._inside: set[str] = set()
 
@@ -78,15 +77,15 @@ def shard(name: str) -> Batch:
 
 def play(story: Callable[[], Awaitable[None]]) -> None:
     """Run a story; let go of what hangs at its end, or asyncio would wait for it."""
-
-    async def run() -> None:
-        try:
-            await story()
-        finally:
-            Scripted.all_let_go = True
-
     Scripted.all_let_go = False
-    asyncio.run(run())
+    asyncio.run(_played(story))
+
+
+async def _played(story: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await story()
+    finally:
+        Scripted.all_let_go = True
 
 
 async def hang(_: Scripted, __: Batch) -> None:
@@ -103,6 +102,7 @@ async def deaf(sink: Scripted, _: Batch) -> None:
             continue
 
 
+@pytest.mark.fault("X2")
 def test_a_call_that_hangs_is_cancelled_at_its_deadline_and_its_sink_kept() -> None:
     """X2: nothing happens before the deadline; then RetryLater says so, and the same instance is used again."""
 
@@ -121,6 +121,7 @@ def test_a_call_that_hangs_is_cancelled_at_its_deadline_and_its_sink_kept() -> N
     play(story)
 
 
+@pytest.mark.fault("X2")
 def test_a_call_that_ignores_its_cancellation_is_abandoned_and_its_sink_replaced() -> None:
     """X2: after the grace a fresh instance gets the batch; the old one is closed when its call ends after all."""
 
@@ -132,8 +133,7 @@ def test_a_call_that_ignores_its_cancellation_is_abandoned_and_its_sink_replaced
         stage._script = nothing
         assert await stage.write(shard("s"), 1) is None
         old, new = stage.made
-        assert (old.written, new.written) == ([], [("s", 1, 3)])
-        assert not old.closed
+        assert (old.written, new.written, old.closed) == ([], [("s", 1, 3)], False)
         old.let_go = True
         await stage.clock.advance(2)
         assert old.closed
@@ -174,6 +174,7 @@ def test_the_other_shards_of_a_replaced_sink_end_in_peace() -> None:
     play(story)
 
 
+@pytest.mark.fault("X2")
 def test_abandoned_calls_are_counted_and_capped() -> None:
     """With ABANDONED_CALLS_MAX of them the topology makes no call more, and says so, until one ends."""
 
@@ -195,6 +196,7 @@ def test_abandoned_calls_are_counted_and_capped() -> None:
     play(story)
 
 
+@pytest.mark.fault("X3")
 def test_a_call_that_returns_after_its_deadline_does_not_count() -> None:
     """X3: a sink that swallows the cancellation and returns has not said that the batch is durable."""
 
@@ -211,6 +213,7 @@ def test_a_call_that_returns_after_its_deadline_does_not_count() -> None:
     play(story)
 
 
+@pytest.mark.fault("X5")
 def test_a_shard_that_comes_back_never_meets_its_own_old_call() -> None:
     """Given up with its lease, a call that does not end keeps its instance: the shard's next batch goes to another."""
 
@@ -229,6 +232,7 @@ def test_a_shard_that_comes_back_never_meets_its_own_old_call() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("item k1"), SystemExit(3), asyncio.CancelledError(), BaseException("x")])
+@pytest.mark.fault("X1")
 def test_whatever_is_raised_is_a_defect_by_name(error: BaseException) -> None:
     """X1: also what is no Exception stays with the topology; its text, which may hold an item, is not passed on."""
 
@@ -244,6 +248,7 @@ def test_whatever_is_raised_is_a_defect_by_name(error: BaseException) -> None:
     play(story)
 
 
+@pytest.mark.fault("X3")
 def test_a_write_that_returns_something_is_a_defect() -> None:
     """X3: True, a list of failures, a count: a sink that answers so means something that delivery would not hear."""
 
@@ -258,6 +263,7 @@ def test_a_write_that_returns_something_is_a_defect() -> None:
     play(story)
 
 
+@pytest.mark.fault("X1")
 def test_a_sink_that_cannot_be_made_is_a_defect_each_time() -> None:
     """X1: a constructor that raises halts its topology, and is tried again."""
 
@@ -279,6 +285,7 @@ def test_a_sink_that_cannot_be_made_is_a_defect_each_time() -> None:
     play(story)
 
 
+@pytest.mark.fault("X2")
 def test_a_close_that_hangs_ends_too() -> None:
     """X2: closing waits for its deadline and no longer."""
 

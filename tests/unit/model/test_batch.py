@@ -5,6 +5,7 @@ import pytest
 from pipeline.testing.changes import batch, history
 
 
+@pytest.mark.fault("X4")
 def test_a_batch_cannot_be_changed_in_place() -> None:
     """X4: topologies share the decoded batch, so none can change what another sees."""
     given = batch(history(("a", "b", "c")), 1, 3)
