@@ -99,4 +99,7 @@ def _runner(parts: Parts, pipeline: str, configured: ConfiguredTopology) -> Topo
         configured.batch_changes_max, topology.batch_bytes_max, configured.linger_seconds, frozenset(tables)
     )
     make = partial(topology.sink, configured.options, context)
-    return TopologyRunner(configured.name, make, appetite, clock, parts.around.chance)
+    deadline_seconds = configured.deadline_seconds
+    return TopologyRunner(
+        configured.name, make, appetite, clock, parts.around.chance, deadline_seconds=deadline_seconds
+    )

@@ -81,7 +81,7 @@ class Stage:
             for name in sinks
         }
         delivery = delivery_of(self.around("worker"), runners)
-        metrics = PipelineCollector([], delivery)
+        metrics = PipelineCollector([], delivery, runners)
         work = Work("changes", [], delivery, runners, 0.2, 0.05, DRAIN_SECONDS, "127.0.0.1", 0, dict, dict, metrics)
         return create_app(work)
 
