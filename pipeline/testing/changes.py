@@ -47,7 +47,7 @@ def batch(
 ) -> Batch:
     """Return positions `first` to `last` of a stream whose change n is at position n, some filtered out."""
     left_out = frozenset(without)
-    positions = tuple(position for position in range(first, last + 1) if position not in left_out)
+    positions = [position for position in range(first, last + 1) if position not in left_out]
     return Batch(STREAM, shard, first, last, tuple(changes[p - 1] for p in positions), positions)
 
 
