@@ -21,10 +21,6 @@ OPENING = ""
 logger = logging.getLogger(__name__)
 
 
-class Defect(PipelineError):
-    """A plugin did what no plugin may; its own words are not repeated, they may hold content of an item."""
-
-
 class Instance:
     """One sink object, and its calls under way by shard: it never has two batches of a shard at a time."""
 
@@ -120,11 +116,12 @@ class SinkKeeper:
         if isinstance(error, PipelineError):
             raise error
         if error is not None:
-            raise Defect(kind_and_place(error), hint=f"a defect of topology {self._name}; the batch is offered again")
+            hint = f"a defect of topology {self._name}; the batch is offered again"
+            raise PipelineError(kind_and_place(error), hint=hint)  # its own words may hold content of an item
         if value is not None:
-            raise Defect(
+            raise PipelineError(
                 f"{what} returned a {type(value).__name__}, not None",
-                hint=f"topology {self._name} must raise what it has to say; the batch is offered again",
+                hint=f"a defect of topology {self._name}: it must raise what it has to say; the batch is offered again",
             )
 
     async def _give_up(self, instance: Instance, call: Call, what: str) -> None:

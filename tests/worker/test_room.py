@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.aws.clock import SystemClock
-from pipeline.delivery.keeper import Defect, SinkKeeper
-from pipeline.model.errors import RetryLater
+from pipeline.delivery.keeper import SinkKeeper
+from pipeline.model.errors import PipelineError, RetryLater
 from pipeline.plugin import Batch
 from pipeline.testing.changes import batch, history
 from pipeline.worker.room import RoomedSink
@@ -96,7 +96,7 @@ def test_a_plugin_that_exits_or_takes_signals_is_a_defect(deed: Callable[[], obj
         made: list[Plugin] = []
         bad = keeper(deed, made)
         for _ in range(2):
-            with pytest.raises(Defect, match=named):
+            with pytest.raises(PipelineError, match=named):
                 await bad.write(GIVEN)
         assert len(made) == 1
         await bad.close()
