@@ -54,9 +54,11 @@ class Sink(Protocol):
         After a crash the last changes come again, cut into other batches, with the same positions; a worker that lost
         its lease may still be writing while its successor does. Not promised: any order between keys of
         different lanes, one call a change, or that `batch.first` follows the last call's `batch.last` after a restart.
-        Await whatever waits (`asyncio.to_thread` for a call that blocks): a sink that blocks the event loop stops the
-        whole worker until it returns. Raise RetryLater to be offered the batch again, Rejected for changes that can
-        never be written. Anything else stops this topology on this shard, before its checkpoint, and says so.
+        Await whatever waits (`asyncio.to_thread` for a call that blocks): one that blocks its thread stops all shards
+        of its topology until it returns. A call that outlasts `deadline_seconds` is cancelled and does not count,
+        whatever it returns; if it goes on nevertheless, the batch is offered to a new instance. Raise RetryLater to be
+        offered the batch again, Rejected for changes that can never be written. Anything else stops this topology on
+        this shard, before its checkpoint, and says so.
         """
 
     async def close(self) -> None:

@@ -180,6 +180,15 @@ class TopologySection:
         Annotated[int, Meta(ge=1, le=8_000)] | None,
         Meta(description="Most changes in a batch; unset leaves it to the topology."),
     ] = None
+    deadline_seconds: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=3600,
+            description="Longest time one open, write or close of the sink may take; it is then cancelled, and offered"
+            " again.",
+        ),
+    ] = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +201,7 @@ class ConfiguredTopology:
     tables: tuple[str, ...]
     linger_seconds: float
     batch_changes_max: int
+    deadline_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

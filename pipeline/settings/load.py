@@ -160,6 +160,7 @@ def _topology(name: str, values: Mapping[str, object], source: Source, folder: P
         tables=_subset(common.tables, source, f"{at}.tables"),
         linger_seconds=topology.linger_seconds if common.linger_seconds is None else common.linger_seconds,
         batch_changes_max=common.batch_changes_max or topology.batch_changes_max,
+        deadline_seconds=common.deadline_seconds,
     )
 
 

@@ -1,12 +1,14 @@
 """Metrics of captures and topologies, read from their reports when Prometheus asks."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from pipeline.capture.table import TableCapture
+from pipeline.delivery.breaker import BreakerState
 from pipeline.delivery.stream import StreamDelivery
+from pipeline.delivery.topology import TopologyRunner
 from pipeline.model.state import Flow, Report
 
 CAPTURE_LABELS = ("table", "shard")
@@ -16,9 +18,15 @@ DELIVERY_LABELS = ("topology", "shard")
 class PipelineCollector(Collector):
     """Counts and lags by table, topology and shard: names from the configuration and the streams, never from items."""
 
-    def __init__(self, captures: Sequence[TableCapture], delivery: StreamDelivery | None) -> None:
+    def __init__(
+        self,
+        captures: Sequence[TableCapture],
+        delivery: StreamDelivery | None,
+        runners: Mapping[str, TopologyRunner],
+    ) -> None:
         self._captures = captures
         self._delivery = delivery
+        self._runners = runners
 
     def collect(self) -> Iterable[Metric]:
         """Return the metrics of this moment."""
@@ -33,6 +41,7 @@ class PipelineCollector(Collector):
                 reads.add_metric([shard], delivery.report.reads)
             yield reads
             yield from self._parked(self._delivery)
+            yield from self._containment()
 
     @staticmethod
     def _parked(delivery: StreamDelivery) -> Iterator[Metric]:
@@ -54,6 +63,19 @@ class PipelineCollector(Collector):
         if known:
             newest = known[0].open
             yield GaugeMetricFamily("fanout_gaps_open", "Gaps of the pipeline that wait for a decision", len(newest))
+
+    def _containment(self) -> Iterator[Metric]:
+        """Yield what was done about topologies whose destination is out, or whose calls do not end."""
+        opened = GaugeMetricFamily("fanout_topology_breaker_open", "1 while it does not answer", labels=["topology"])
+        overdue = CounterMetricFamily("fanout_topology_calls_overdue", "Calls past their deadline", labels=["topology"])
+        abandoned = GaugeMetricFamily(
+            "fanout_topology_calls_abandoned", "Calls that were given up and have not ended", labels=["topology"]
+        )
+        for name, runner in self._runners.items():
+            opened.add_metric([name], runner.breaker.state is not BreakerState.CLOSED)
+            overdue.add_metric([name], runner.sinks.overdue_total)
+            abandoned.add_metric([name], runner.sinks.abandoned_calls)
+        yield from (opened, overdue, abandoned)
 
     def _capture_reports(self) -> Iterator[tuple[tuple[str, str], Report]]:
         for table in self._captures:

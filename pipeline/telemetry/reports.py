@@ -6,10 +6,16 @@ from typing import Any
 
 from pipeline.capture.table import TableCapture
 from pipeline.delivery.stream import StreamDelivery
+from pipeline.delivery.topology import TopologyRunner
 from pipeline.model.state import Flow, Report
 
 
-def status_of(owner: str, captures: Sequence[TableCapture], delivery: StreamDelivery | None) -> Mapping[str, Any]:
+def status_of(
+    owner: str,
+    captures: Sequence[TableCapture],
+    delivery: StreamDelivery | None,
+    runners: Mapping[str, TopologyRunner],
+) -> Mapping[str, Any]:
     """Return the present state of everything this process works on; counts and times, never content."""
     return {
         "worker": owner,
@@ -21,6 +27,16 @@ def status_of(owner: str, captures: Sequence[TableCapture], delivery: StreamDeli
             for each in captures
         },
         "delivery": None if delivery is None else _delivery(delivery),
+        "topologies": {
+            name: {
+                "breaker": runner.breaker.state,
+                "breaker_opened": runner.breaker.opened,
+                "calls_overdue": runner.sinks.overdue_total,
+                "calls_abandoned": runner.sinks.abandoned_calls,
+                "sinks_replaced": runner.sinks.replaced_total,
+            }
+            for name, runner in runners.items()
+        },
     }
 
 

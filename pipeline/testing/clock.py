@@ -44,8 +44,10 @@ class ManualClock:
         await self._settle()
         while self._sleepers and self._sleepers[0][0] <= end:
             due, _, woken = heapq.heappop(self._sleepers)
+            if woken.done():  # its sleeper was cancelled
+                continue
             self._now = max(self._now, due)
-            _wake(woken)
+            woken.set_result(None)
             await self._settle()
         self._now = end
         await self._settle()
@@ -91,8 +93,3 @@ class SeededChance:
 def turn() -> Generator[None, None, None]:
     """Let the other tasks run once, under an event loop or driven by hand."""
     yield
-
-
-def _wake(sleeper: asyncio.Future[None]) -> None:
-    if not sleeper.done():  # it may have been cancelled
-        sleeper.set_result(None)

@@ -3,9 +3,13 @@
 import os
 import secrets
 import socket
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from pipeline import __file__ as pipeline_file
 from pipeline.aws.clock import SystemChance, SystemClock
 from pipeline.aws.folder import FolderObjectStore
 from pipeline.aws.kinesis import KinesisLog
@@ -19,10 +23,14 @@ from pipeline.capture.table import TableCapture
 from pipeline.delivery.cursor import Appetite
 from pipeline.delivery.parking import Quarantine
 from pipeline.delivery.topology import TopologyRunner
+from pipeline.plugin import Sink, Topology
 from pipeline.ports import ObjectStore
 from pipeline.settings import ConfiguredTopology, Settings
 from pipeline.wiring import core
 from pipeline.wiring.context import SinkContext
+from pipeline.worker.room import RoomedSink
+
+SHIPPED = frozenset({"replica", "archive", "audit", "folder"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,13 @@ def quarantine_of(parts: Parts, pipeline: str) -> Quarantine | None:
     return Quarantine(objects, pipeline, lanes, settings.attempts_max)
 
 
+def is_shipped(topology: Topology) -> bool:
+    """Return True for a topology of this package; all others get a thread of their own."""
+    module = sys.modules.get(topology.sink.__module__)
+    file = Path(getattr(module, "__file__", None) or "")
+    return topology.name in SHIPPED and file.parent == Path(pipeline_file).parent.parent / "topologies"
+
+
 def _runner(parts: Parts, pipeline: str, configured: ConfiguredTopology) -> TopologyRunner:
     topology, source = configured.topology, parts.settings.source
     tables = dict.fromkeys(configured.tables, source.region)
@@ -103,5 +118,10 @@ def _runner(parts: Parts, pipeline: str, configured: ConfiguredTopology) -> Topo
         topology.gaps,
         configured.name,
     )
-    sink = topology.sink(configured.options, context)
-    return TopologyRunner(configured.name, sink, appetite, parts.around.clock, parts.around.chance)
+    make: Callable[[], Sink] = partial(topology.sink, configured.options, context)
+    if not is_shipped(topology):
+        make = partial(RoomedSink, configured.name, make)
+    deadline_seconds = configured.deadline_seconds
+    return TopologyRunner(
+        configured.name, make, appetite, clock, parts.around.chance, deadline_seconds=deadline_seconds
+    )

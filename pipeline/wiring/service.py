@@ -75,7 +75,7 @@ async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
     delivery = delivery_of(parts.around, topologies, quarantine_of(parts, pipeline)) if worker else None
 
     def status() -> Mapping[str, Any]:
-        return status_of(parts.around.owner, captures, delivery)
+        return status_of(parts.around.owner, captures, delivery, topologies)
 
     settings = parts.settings.worker
     return Work(
@@ -90,6 +90,6 @@ async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
         web_port=settings.web_port,
         health=lambda: health_of(captures, delivery),
         status=status,
-        metrics=PipelineCollector(captures, delivery),
+        metrics=PipelineCollector(captures, delivery, topologies),
         web_token=os.environ.get(WEB_TOKEN, "").strip(),
     )

@@ -203,7 +203,8 @@ def _runner(setup: Setup, name: str) -> TopologyRunner:
     }
     gaps = name != "replica"
     appetite = Appetite(setup.batch_changes_max, 1 << 20, LINGER_SECONDS[name], setup.wants[name], gaps, name)
-    return TopologyRunner(name, Watched(name, sinks[name](), setup), appetite, setup.clock, SimChance(setup.loop))
+    make = lambda: Watched(name, sinks[name](), setup)  # noqa: E731  # one use, next line
+    return TopologyRunner(name, make, appetite, setup.clock, SimChance(setup.loop))
 
 
 async def pump(delivery: StreamDelivery, runners: Mapping[str, TopologyRunner], clock: SimClock, host: Host) -> None:

@@ -13,9 +13,9 @@ DELIVERY = (
     Mutant(
         "sink-not-awaited",
         "the sink's write is started and not awaited",
-        "pipeline.delivery.topology:TopologyRunner._write",
-        "try:\n        await self._sink.write(batch)",
-        "try:\n        asyncio.ensure_future(self._sink.write(batch)).add_done_callback(lambda task: task.exception())",
+        "pipeline.delivery.deadline:_outcome",
+        "Outcome(await call(), None)",
+        "Outcome(asyncio.ensure_future(call()).add_done_callback(lambda task: task.exception()), None)",
     ),
     Mutant(
         "halted-batch-skipped",

@@ -118,6 +118,10 @@ class Host:
             delivery.settle(name, batch)
 
 
+def _runner(name: str, sink: Sink, wants: Appetite, world: "World") -> TopologyRunner:
+    return TopologyRunner(name, lambda: sink, wants, world.clock, world.chance)
+
+
 class World:
     """Tables, stream and state that outlive hosts."""
 
@@ -150,7 +154,7 @@ class World:
         around = self._around()
         tables = frozenset(table.name for table in self.tables)
         wants = Appetite(int(appetite.get("changes", 50)), 1024 * 1024, appetite.get("linger", 0.0), tables, gaps=True)
-        runners = {name: TopologyRunner(name, sink, wants, self.clock, self.chance) for name, sink in sinks.items()}
+        runners = {name: _runner(name, sink, wants, self) for name, sink in sinks.items()}
         return self._host([], delivery_of(around, runners, self.quarantine), runners)
 
     def ledger(self, name: str) -> Ledger:

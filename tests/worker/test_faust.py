@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import faust
@@ -75,9 +76,12 @@ class Stage:
         """Return the Faust app of a worker with these sinks, one change a batch."""
         appetite = Appetite(1, 1 << 20, 0.0, frozenset({"orders"}))
         chance = SeededChance(2)
-        runners = {name: runner(name, sink, appetite, self.clock, chance) for name, sink in sinks.items()}
+        runners = {
+            name: runner(name, partial(dict.get, sinks, name), appetite, self.clock, chance)  # type: ignore[arg-type]
+            for name in sinks
+        }
         delivery = delivery_of(self.around("worker"), runners)
-        metrics = PipelineCollector([], delivery)
+        metrics = PipelineCollector([], delivery, runners)
         work = Work("changes", [], delivery, runners, 0.2, 0.05, DRAIN_SECONDS, "127.0.0.1", 0, dict, dict, metrics)
         return create_app(work)
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 
 def work(host: str, token: str) -> Work:
     """Return the work of a process that does nothing but show its pages."""
-    collector = PipelineCollector([], None)
+    collector = PipelineCollector([], None, {})
     status = {"worker": "w-1"}
     return Work(
         "changes", [], None, {}, 1.0, 1.0, 1.0, host, free_port(), lambda: STATE, lambda: status, collector, token
