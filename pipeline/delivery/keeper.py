@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from pipeline.delivery.deadline import Call, begin, ends_within
-from pipeline.model.errors import PipelineError, RetryLater, kind_and_place
+from pipeline.model.errors import Defect, PipelineError, RetryLater, kind_and_place
 from pipeline.plugin import Batch, Sink
 from pipeline.ports import Clock
 
@@ -117,7 +117,7 @@ class SinkKeeper:
             raise error
         if error is not None:
             hint = f"a defect of topology {self._name}; the batch is offered again"
-            raise PipelineError(kind_and_place(error), hint=hint)  # its own words may hold content of an item
+            raise Defect(kind_and_place(error), hint=hint)
         if value is not None:
             raise PipelineError(
                 f"{what} returned a {type(value).__name__}, not None",

@@ -12,17 +12,7 @@ from dataclasses import dataclass, replace
 from pipeline.coordination.checkpoints import CheckpointSlot
 from pipeline.delivery.cursor import Cursor
 from pipeline.model.change import Batch, Change, ChangeKind, Parked
-from pipeline.model.errors import (
-    Corrupt,
-    Gap,
-    IteratorExpired,
-    LeaseLost,
-    Misconfigured,
-    PipelineError,
-    Rejected,
-    RetryLater,
-    kind_and_place,
-)
+from pipeline.model.errors import Defect, PipelineError, Rejected
 from pipeline.model.lane import explicit_hash_key, lane_of
 from pipeline.model.progress import PARKED_KEYS_MAX, ParkedKey, Why
 from pipeline.ports import ObjectStore
@@ -33,9 +23,6 @@ PARKED_IN_A_ROW_MAX = 5
 """Changes of different keys refused one after the other, and none written in between: then it is not them."""
 PUTS_MAX = 16
 """Parked changes that are stored at a time."""
-
-_NAMED = (RetryLater, Rejected, LeaseLost, IteratorExpired, Gap, Corrupt, Misconfigured)
-"""Errors whose catcher knows what to do next; any other is a defect of the sink, perhaps on one change only."""
 
 logger = logging.getLogger(__name__)
 
@@ -114,10 +101,10 @@ class Parking:
             await write(batch)
         except Rejected as error:
             self._cursor.redriven.refused = error.reason
-        except Exception as error:
-            if not self._is_enough(error):
+        except Defect as error:
+            if not self._is_enough():
                 raise
-            self._cursor.redriven.refused = told(error)
+            self._cursor.redriven.refused = error.reason
 
     async def _offer(self, batch: Batch, write: Write) -> Sequence[Parked]:
         """Have part of a batch written, parking what is refused; return what is parked of it."""
@@ -129,8 +116,8 @@ class Parking:
                 if self._shows_nothing_well(batch, error):
                     return await self._in_halves(batch, write)
                 self._park_refused(batch, error)
-            except Exception as error:
-                if not self._is_enough(error):
+            except Defect as error:
+                if not self._is_enough():
                     raise
                 if len(batch) > 1:
                     return await self._in_halves(batch, write)
@@ -152,23 +139,21 @@ class Parking:
         if not any(parked):
             raise error
 
-    def _is_enough(self, error: Exception) -> bool:
+    def _is_enough(self) -> bool:
         """Count a failure for which no reason is named; return True once it is no use to offer the whole again."""
-        if isinstance(error, _NAMED) or type(error) is PipelineError:
-            return False
         self._defects += 1
         return self._defects >= self._quarantine.attempts_max
 
-    async def _park_defect(self, batch: Batch, write: Write, error: Exception) -> None:
+    async def _park_defect(self, batch: Batch, write: Write, error: Defect) -> None:
         """Park the one change on which the sink fails, if it fails on it again; a range without one is no cause."""
         if not batch.changes:
             raise error
         try:
             await write(batch)
-        except Exception as again:
-            if not self._is_enough(again):
+        except Defect as again:
+            if not self._is_enough():
                 raise
-            self._park(batch.changes[0], Why.DEFECT, told(again))
+            self._park(batch.changes[0], Why.DEFECT, again.reason)
 
     async def _in_halves(self, batch: Batch, write: Write) -> Sequence[Parked]:
         """Offer a batch in two, so that what is well shows; the positions of both together have no hole."""
@@ -241,8 +226,3 @@ class Parking:
         data = form.encode(change, topology=self._topology, digest=parked.digest, at=at, why=parked.why, reason=reason)
         name = self._quarantine.name(self._topology, parked.digest, change)
         await self._quarantine.objects.create(name, data)  # taken: it was stored before, by us or an old owner
-
-
-def told(error: Exception) -> str:
-    """Return what may be said of an error: of one that nobody foresaw its kind and place only."""
-    return error.reason if isinstance(error, PipelineError) else kind_and_place(error)

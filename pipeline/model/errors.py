@@ -48,6 +48,13 @@ class Rejected(PipelineError):
         self.positions = dict(positions)
 
 
+class Defect(PipelineError):
+    """A plugin failed for no reason it names: offer the batch again, and, with a quarantine, in ever smaller parts.
+
+    Its own words are not repeated, they may hold content of an item.
+    """
+
+
 class LeaseLost(PipelineError):
     """Another worker owns this shard now: stop, write nothing more, leave the rest to it."""
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from pipeline.delivery.keeper import ABANDONED_CALLS_MAX, GRACE_SECONDS, SinkKeeper
-from pipeline.model.errors import PipelineError, RetryLater
+from pipeline.model.errors import Defect, PipelineError, RetryLater
 from pipeline.plugin import Batch
 from pipeline.testing.changes import batch, history
 from pipeline.testing.fakes import ManualClock
@@ -241,7 +241,7 @@ def test_whatever_is_raised_is_a_defect_by_name(error: BaseException) -> None:
             raise error
 
         found = await Stage(script).write(shard("s"), 1)
-        assert type(found) is PipelineError
+        assert type(found) is Defect
         assert type(error).__name__ in found.reason
         assert "k1" not in str(found)
 
@@ -278,7 +278,7 @@ def test_a_sink_that_cannot_be_made_is_a_defect_each_time() -> None:
 
         keeper = SinkKeeper("x", make, clock, DEADLINE_SECONDS)
         for _ in range(2):
-            with pytest.raises(PipelineError, match="OSError"):
+            with pytest.raises(Defect, match="OSError"):
                 await keeper.write(shard("s"))
         await keeper.write(shard("s"))
 
