@@ -7,6 +7,7 @@ import click
 
 from pipeline.model.errors import (
     Corrupt,
+    Defect,
     Gap,
     IteratorExpired,
     LeaseLost,
@@ -27,6 +28,7 @@ CODES: Mapping[type[PipelineError], int] = {
     Gap: 3,
     Corrupt: 4,
     Rejected: 5,
+    Defect: DEFECT,
     RetryLater: 75,
     LeaseLost: 75,
     IteratorExpired: 75,

@@ -121,6 +121,7 @@ def test_every_error_has_an_exit_code(capsys: pytest.CaptureFixture[str]) -> Non
     kinds = [errors.Misconfigured, errors.Gap, errors.Corrupt, errors.RetryLater, errors.LeaseLost]
     assert [tell(kind("reason", hint="hint"), debug=False) for kind in kinds] == [2, 3, 4, 75, 75]
     assert tell(errors.Rejected({7: "too large"}), debug=False) == 5
+    assert tell(errors.Defect("ValueError at sink.py:1"), debug=False) == 70
     assert tell(errors.IteratorExpired("reason"), debug=False) == 75
     assert "error: reason\nfix: hint\n" in capsys.readouterr().err
     assert set(errors.PipelineError.__subclasses__()) == set(CODES)
