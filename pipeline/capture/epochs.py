@@ -2,7 +2,7 @@
 
 from pipeline.capture.gaps import GapTeller
 from pipeline.coordination.gaps import accept_hint
-from pipeline.model.errors import Gap, Misconfigured, RetryLater
+from pipeline.model.errors import Gap, LeaseLost, RetryLater
 from pipeline.model.gap import TABLE_STREAM_KEPT_MS, GapCause, GapRecord
 from pipeline.ports import Clock, FieldValue, StateRow, StateStore, TableStream
 
@@ -25,7 +25,7 @@ class Epochs:
     async def admit(self) -> bool:
         """Return whether the capture has begun: every shard that was gone before it is marked.
 
-        Raises Gap when the stream may not be captured yet, Misconfigured when it is not captured any more, RetryLater.
+        Raises Gap when the stream may not be captured yet, LeaseLost when it is not captured any more, RetryLater.
         """
         row = await self._row()
         epoch = str(row.fields.get("epoch"))
@@ -34,7 +34,7 @@ class Epochs:
             return False
         if epoch > self._stream.epoch:
             msg = f"table {self._stream.table} has the stream {epoch}, and this process reads {self._stream.epoch}"
-            raise Misconfigured(msg, hint="restart it")
+            raise LeaseLost(msg, hint="restart it")
         return row.fields.get("begun") == 1
 
     async def note_begun(self) -> None:

@@ -9,7 +9,7 @@ from pipeline.coordination.crew import Crew
 from pipeline.coordination.gaps import Gaps
 from pipeline.coordination.leases import SHARD_END, Leases
 from pipeline.coordination.rounds import Rounds
-from pipeline.model.errors import Gap, Misconfigured
+from pipeline.model.errors import Gap, LeaseLost
 from pipeline.model.shard import Shard, ready
 from pipeline.ports import Clock, StateRow, StateStore, TableStream
 
@@ -109,7 +109,7 @@ class TableCapture(Rounds):
         """Learn whether the capture of this stream has begun; what it holds is let go when it is another's turn."""
         try:
             self._begun = await self._epochs.admit()
-        except (Gap, Misconfigured):
+        except (Gap, LeaseLost):
             self._begun = None
             await self._crew.release_all()
             raise
