@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fuzz simulate mutants sweep nemesis models contract bootstrap-proof bench lock clean
+.PHONY: help demo test test-slow check fuzz simulate mutants sweep nemesis models contract bootstrap-proof bench lock clean
 
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
@@ -20,7 +20,10 @@ demo: $(READY) ## Run the whole job on an embedded AWS and prove it (ARGS="--cha
 	$(BIN)/fanout demo $(ARGS)
 
 test: $(READY) ## Run all tests; those that need Java or npm say so when they are missing (ARGS="-k lane")
-	$(BIN)/python -m pytest -rs $(ARGS)
+	$(BIN)/python -m pytest -rs -m "not slow" $(ARGS)
+
+test-slow: $(READY) ## Run the tests that take long: restore, quarantine, copy, faults and reshards on real processes
+	$(BIN)/python -m pytest -rs -m slow $(ARGS)
 
 check: $(READY) ## Format, lint, types, import rules, house rules
 	$(BIN)/ruff format --check .

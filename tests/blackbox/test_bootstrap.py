@@ -19,7 +19,7 @@ from tests.blackbox.ends import items
 from tests.blackbox.stack import AWAY, ROOT, Stack, eventually
 from tests.blackbox.workload import Workload
 
-pytestmark = pytest.mark.emulator
+pytestmark = [pytest.mark.emulator, pytest.mark.slow]
 
 ITEMS = int(os.environ.get("FANOUT_TEST_ITEMS", "1000"))
 KILLS = 3

@@ -9,7 +9,7 @@ import pytest
 from tests.blackbox.stack import AWAY, HOME, Service, Stack, eventually
 from tests.docs.test_pages import PAGES, commands_of
 
-pytestmark = pytest.mark.emulator
+pytestmark = [pytest.mark.emulator, pytest.mark.slow]
 
 HOW_TO = "docs/how-to/put-a-refused-change-through.md"
 KEYS, BAD = 100, ("k7", "k42", "k99")

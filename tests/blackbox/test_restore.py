@@ -16,7 +16,7 @@ import pytest
 from tests.blackbox.stack import ROOT, Stack, eventually
 from tests.emulators import Emulators
 
-pytestmark = [pytest.mark.emulator, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.emulator, pytest.mark.timeout(900), pytest.mark.slow]
 
 ITEMS = 200
 SPOILED = range(0, ITEMS, 10), range(3, ITEMS, 10), range(7, ITEMS, 10)

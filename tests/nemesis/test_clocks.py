@@ -19,7 +19,7 @@ from tests.nemesis.servers import WrongClock
 from tests.nemesis.verdict import judged
 from tests.nemesis.watch import Lookout
 
-pytestmark = [pytest.mark.emulator, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.emulator, pytest.mark.timeout(240), pytest.mark.slow]
 
 ITERATOR_SECONDS = 15 * 60.0
 CLOCK_SECONDS = 1.5

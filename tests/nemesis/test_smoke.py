@@ -16,7 +16,7 @@ from tests.nemesis.verdict import judged
 from tests.nemesis.watch import Lookout
 from tests.nemesis.weather import Reshards
 
-pytestmark = [pytest.mark.emulator, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.emulator, pytest.mark.timeout(240), pytest.mark.slow]
 
 CHANGES, PER_SECOND = 600, 120.0
 FAULTS = {
