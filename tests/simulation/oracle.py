@@ -60,6 +60,8 @@ class Replica(FakeItemStore):
         self.mode = mode
         self.unprocessed: Callable[[], int] = lambda: 0
         """How many writes of the next batch are left undone."""
+        self._stored_before_refused: set[tuple[str, bytes]] = set()
+        """Items with a change that was stored, without an answer, and then refused: put through, it is stored again."""
         self.copied = False
         """True where rows of the sources are copied: an item may then go back for a moment, to catch up again."""
         self._sources = sources
@@ -75,6 +77,9 @@ class Replica(FakeItemStore):
 
     def give(self, batch: Batch) -> None:
         """Note what the sink is asked to write."""
+        for _, change in batch if batch.asked_by else ():
+            if self._applied.get((change.table, change.keys), -1) >= change.sequence:
+                self._stored_before_refused.add((change.table, change.keys))
         known = self._given_to.get(batch.shard, 0)
         if batch.first > known + 1:
             raise Violation(f"I6 a batch of {batch.shard} starts at {batch.first}, the last one ended at {known}")
@@ -129,7 +134,7 @@ class Replica(FakeItemStore):
             return version
         history = self._sources[write.table].history.get(write.keys, [])
         later = [each.sequence for each in history if (each.after or b"") == image and each.sequence >= last]
-        if not later and self.copied:
+        if not later and (self.copied or (write.table, write.keys) in self._stored_before_refused):
             return last
         if not later:
             raise Violation(f"I2 an item of {write.table} goes back")
