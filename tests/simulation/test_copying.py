@@ -9,7 +9,7 @@ from tests.simulation.gate import quiet
 from tests.simulation.loop import SimLoop
 from tests.simulation.scenario import HOSTS, Tally, scenario
 
-SEEDS = 25
+SEEDS = 10
 
 
 @pytest.fixture(autouse=True)
