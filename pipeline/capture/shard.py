@@ -80,6 +80,8 @@ class ShardCapture:
             except LeaseLost:
                 return
             except Gap as error:
+                if not await persist(self._slot.is_ours, self._clock, self._chance, retried=self._retried):
+                    return  # another has captured on from here, and what it captured may be trimmed: that is no gap
                 await self._stop_at(error)
             except PipelineError as error:
                 await self._halt(error)

@@ -59,6 +59,11 @@ class CheckpointSlot:
             raise LeaseLost(msg)
         self.saved = checkpoint
 
+    async def is_ours(self) -> bool:
+        """Return True when nobody else has claimed the row since we did. Raises RetryLater."""
+        row = (await self._store.read([self.key])).get(self.key)
+        return row is not None and row.version == self._version
+
     async def _put(self, checkpoint: Checkpoint, expected: int | None) -> bool:
         version = 0 if expected is None else expected + 1
         fields = {**form.to_fields(checkpoint), "owner": self._owner, "entityType": "CHECKPOINT"}
