@@ -155,7 +155,7 @@ def test_peer_05_a_shard_that_is_gone_is_said_once_and_not_asked_for_ever() -> N
         write(world, 1, 2, table=1)
         asked = dict(stream_of(again).faults.calls)
         await world.run(20)
-        assert "gone before they were read" in again.captures[0].problem
+        assert "gone before it was read" in again.captures[0].problem
         late = stream_of(again).faults.calls
         assert late.get("read", 0) - asked.get("read", 0) == 0
         assert late["shards"] - asked["shards"] <= 25, "one look a round"
