@@ -42,10 +42,12 @@ def run(command: list[str], path: Path, folder: Path = ROOT) -> subprocess.Compl
 @pytest.mark.parametrize(
     ("fails", "code", "last"),
     [
-        ("none", 0, "ci: check and test passed"),
+        ("none", 0, "ci: all passed"),
         ("check", 1, "ci: FAILED: check"),
         ("test", 1, "ci: FAILED: test"),
         ("check|test", 1, "ci: FAILED: check test"),
+        ("simulate", 1, "ci: FAILED: simulate"),
+        ("sweep", 1, "ci: FAILED: sweep"),
     ],
 )
 def test_ci_runs_both_and_tells_the_truth(programs: Programs, fails: str, code: int, last: str) -> None:
@@ -85,13 +87,20 @@ def test_make_alone_lists_its_targets(programs: Programs) -> None:
         "help",
         "demo",
         "test",
+        "test-slow",
         "check",
+        "fuzz",
         "simulate",
         "mutants",
         "sweep",
+        "nemesis",
         "models",
+        "contract",
+        "bootstrap-proof",
         "bench",
+        "bench-isolation",
         "lock",
+        "restore-proof",
         "clean",
     ]
 
