@@ -31,7 +31,7 @@ class Failures(Rig):
                     await offer(sink, batch(changes, 1, 12, without=named))
                     break
                 except Rejected as error:
-                    assert error.positions  # noqa: PT017
+                    assert error.positions  # noqa: PT017  # both outcomes are right, each is looked at
                     named |= error.positions.keys()
             assert named, "everything was taken: say so in not_applicable"
             assert named == bad

@@ -50,7 +50,7 @@ class Fencing(Rig):
             try:
                 await offer(sink, anew)
             except PipelineError as error:
-                assert not isinstance(error, RetryLater)  # noqa: PT017
+                assert not isinstance(error, RetryLater)  # noqa: PT017  # both outcomes are right, each is looked at
                 await self.holds(stores, old)
             else:
                 await self._has_both(await self.read_back(stores), old, anew)
