@@ -1,9 +1,11 @@
-"""`fanout archive`: what the archive holds, and whether it is whole."""
+"""`fanout archive`: whether the archive is whole, and snapshots of it."""
 
 import click
 
+from pipeline.cli.asking import time_options
 from pipeline.cli.failures import DONE, PROBLEM_FOUND
 from pipeline.cli.invocation import with_settings
+from pipeline.cli.progress import progress
 from pipeline.cli.render import put_json, put_report
 from pipeline.settings import Settings
 
@@ -31,3 +33,31 @@ def check(settings: Settings, *, topology: str, as_json: bool) -> int:
     report = wired.check_archive(settings, topology=topology)
     (put_json if as_json else put_report)(report)
     return DONE if report["sound"] else PROBLEM_FOUND
+
+
+@archive.command()
+@click.option("--at", "at", default="", help="Moment of the snapshot: ISO 8601 with an offset. Default: the watermark.")
+@click.option("--topology", default="archive", show_default=True, help="Name of the topology that writes the archive.")
+@time_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@with_settings
+def compact(settings: Settings, *, at: str, topology: str, zone: str, unproven: bool, as_json: bool) -> int:
+    """Make a snapshot: every table as it was at a second, so that a restore reads that and what follows.
+
+    It is made from the last snapshot before it and the segments since, in bounded memory, and nothing is replaced. The
+    same moment again finds it made. Killed half way, run it again.
+
+    Example: fanout archive compact --at 2026-11-24T00:00:00Z
+    """
+    from pipeline.wiring import compact as wired
+
+    with progress() as line:
+        report = wired.compact(
+            settings,
+            wired.Wish(topology, at, zone, unproven),
+            lambda so_far: line.say(
+                f"compacting: {so_far.segments:,} segments, {so_far.changes:,} changes, {so_far.items:,} items"
+            ),
+        )
+    (put_json if as_json else put_report)(report)
+    return DONE

@@ -1,10 +1,12 @@
 """The whole archive added up: what is left when every change is applied."""
 
+from operator import itemgetter
 from typing import NamedTuple
 
 from pipeline.history.archive import segments
-from pipeline.model.change import ChangeKind
+from pipeline.model.change import Change, ChangeKind
 from pipeline.model.errors import Gap
+from pipeline.model.point import Place
 from pipeline.ports import ObjectStore
 from pipeline.wire.packed import Identity
 
@@ -41,27 +43,34 @@ async def fold_known(objects: ObjectStore) -> Folded:
 
     Each item's changes count in the order of (epoch, sequence), so it does not matter that a key's changes lie in
     several Kinesis shards after a split, or twice, in two of them, or were put through from quarantine later. A row
-    read from the table counts where it stands: it is in the archive only when no change had overtaken it. Memory
-    holds one image an item, what is in quarantine, and nothing else that grows. What was lost in gaps is in no archive:
-    their marks are passed by. Raises Corrupt as `segments` does.
+    read from the table counts where it stands: it is in the archive only when no change had overtaken it, and a change
+    out of quarantine stands where its placeholder does. Memory holds a change or two an item, what is in quarantine,
+    and nothing else that grows. What was lost in gaps is in no archive: their marks are passed by. Snapshots are not
+    looked at, so that what they say can be compared with this. Raises Corrupt as `segments` does.
     """
-    newest: dict[Item, tuple[str, int, bytes | None]] = {}
-    parked: dict[Identity, Item] = {}
+    newest: dict[Item, tuple[Place, Change]] = {}
+    rows: dict[Item, tuple[Place, Change]] = {}
+    parked: dict[Identity, tuple[Place, Item]] = {}
     there: set[Identity] = set()
     async for each in segments(objects):
+        shard = f"{each.header.stream}/{each.header.shard}"
         for placeholder in each.batch.parked:
-            parked[placeholder.identity] = (placeholder.table, placeholder.keys)
-        for change in each.batch.changes:
-            if change.kind is ChangeKind.GAP:
-                continue
+            parked[placeholder.identity] = (shard, placeholder.position), (placeholder.table, placeholder.keys)
+        for position, change in each.batch:
+            item, placed = (change.table, change.keys), ((shard, position), change)
             if each.batch.asked_by:
                 there.add(change.identity)
-            item = (change.table, change.keys)
-            known = newest.get(item)
-            if change.kind is ChangeKind.SNAPSHOT:  # it stands where it counts, and comes in the order of the shards
-                newest[item] = (*(known[:2] if known else ("", -1)), change.after)
-            elif known is None or known[:2] < (change.epoch, change.sequence):
-                newest[item] = (change.epoch, change.sequence, change.after)
-    incomplete = frozenset(item for identity, item in parked.items() if identity not in there)
-    images = {item: after for item, (_, _, after) in newest.items() if after is not None and item not in incomplete}
-    return Folded(images, incomplete)
+            if change.kind is ChangeKind.SNAPSHOT:
+                rows[item] = max(rows.get(item, placed), placed, key=itemgetter(0))
+            elif change.kind is not ChangeKind.GAP and (item not in newest or _order(newest[item]) < _order(placed)):
+                newest[item] = placed
+    incomplete = frozenset(item for identity, (_, item) in parked.items() if identity not in there)
+    for item, (place, change) in newest.items():
+        stands = parked[change.identity][0] if change.identity in parked else place
+        rows[item] = max(rows.get(item, (stands, change)), (stands, change), key=itemgetter(0))
+    images = {item: change.after for item, (_, change) in rows.items() if item not in incomplete}
+    return Folded({item: image for item, image in images.items() if image is not None}, incomplete)
+
+
+def _order(placed: tuple[Place, Change]) -> tuple[str, int]:
+    return placed[1].epoch, placed[1].sequence

@@ -6,13 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-import orjson
-
 from pipeline.history.cost import item_bytes, write_units
 from pipeline.history.moment import SECOND_MS
-from pipeline.history.traces import Trace
+from pipeline.history.trace import NOW, Trace, equal
 from pipeline.model.errors import Misconfigured
-from pipeline.wire.diff import canonical_item
 
 
 class Action(StrEnum):
@@ -82,10 +79,8 @@ class Window:
         """Return what an item is to be, None when nothing happened to it in the window."""
         if not trace.changed_between(0, 1):
             return None
-        point = trace.points[1]
-        assert point is not None
-        later = trace.last.order != point.order and not self.overwrite
-        return Wish(trace.keys, trace.state(0), trace.last.image, later)
+        later = trace.changed_between(1, NOW) and not self.overwrite
+        return Wish(trace.keys, trace.state(0), trace.state(NOW), later)
 
 
 Aim = Whole | Window
@@ -109,16 +104,6 @@ def decide(wish: Wish, have: bytes | None, *, overwrite: bool) -> Action:
     if not overwrite and not equal(have, wish.now):
         return Action.STALE
     return Action.DELETE if wish.then is None else Action.PUT
-
-
-def equal(a: bytes | None, b: bytes | None) -> bool:
-    """Return True for equal items: bytes first, then values as DynamoDB compares them."""
-    if a == b:
-        return True
-    if a is None or b is None:
-        return False
-    same: bool = canonical_item(orjson.loads(a)) == canonical_item(orjson.loads(b))
-    return same
 
 
 @dataclass(slots=True)

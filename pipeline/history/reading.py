@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.history.archive import segments
+from pipeline.history.base import Base, starts_of
 from pipeline.history.check import ends
 from pipeline.history.moment import Moment, text_of
 from pipeline.history.traces import Traces
@@ -13,7 +14,6 @@ from pipeline.model.errors import Misconfigured
 from pipeline.model.gap import GapRecord
 from pipeline.ports import ObjectStore
 from pipeline.wire.gap import from_image
-from pipeline.wire.packed import Link
 from pipeline.wire.segment import Segment
 
 
@@ -29,6 +29,8 @@ class Pass:
     """The last position of each `<stream>/<shard>`."""
     gaps: dict[str, GapRecord] = field(default_factory=dict)
     """By their id: changes of the table that never reached the archive, as it tells of them."""
+    snapshot: str = ""
+    """The manifest it began with; empty when it began with the first segment."""
 
     def note(self, found: Segment, table: str) -> None:
         """Count a segment."""
@@ -38,11 +40,24 @@ class Pass:
         self.reached[shard] = max(self.reached.get(shard, 0), found.header.last)
         for change in found.batch.changes:
             if change.table == table and change.kind is ChangeKind.GAP:
-                gap = from_image(change.after or b"", shard)
-                if gap.id not in self.gaps or self.gaps[gap.id].state.step < gap.state.step:
-                    self.gaps[gap.id] = gap
+                self._mark(change.after or b"", shard)
             elif change.table == table and not 0 < self.first_ms <= change.time_ms:
                 self.first_ms = change.time_ms
+
+    def begin(self, base: Base, table: str) -> None:
+        """Take over what a snapshot says of all that is before it."""
+        self.snapshot = base.name
+        self.reached = {shard: link.last for shard, link in base.starts.items()}
+        known = base.manifest.table(table)
+        if known is not None:
+            self.first_ms = known.first_ms
+            for mark in known.gaps:
+                self._mark(bytes(mark), base.name)
+
+    def _mark(self, image: bytes, where: str) -> None:
+        gap = from_image(image, where)
+        if gap.id not in self.gaps or self.gaps[gap.id].state.step < gap.state.step:
+            self.gaps[gap.id] = gap
 
 
 async def gather(
@@ -51,17 +66,20 @@ async def gather(
     traces: Traces,
     delivered: Mapping[str, int],
     *,
-    starts: Mapping[str, Link] | None = None,
+    base: Base | None = None,
     progress: Callable[[Pass], None] = lambda _: None,
 ) -> Pass:
-    """Read every segment, its hashes checked, into traces; return what was met.
+    """Read every segment behind `base`, its hashes checked, into traces made with it; return what was met.
 
-    Raises Corrupt when an object is missing or is not what was written: so no restore begins from half an archive.
+    What the snapshot itself has is checked when the traces are read. Raises Corrupt when an object is missing or is not
+    what was written: so no restore begins from half an archive.
     """
     met = Pass()
-    async for found in segments(objects, starts):
+    if base is not None:
+        met.begin(base, table)
+    async for found in segments(objects, starts_of(base)):
         met.note(found, table)
-        await traces.add([change for change in found.batch.changes if change.kind is not ChangeKind.GAP])
+        await traces.add(found.batch)
         progress(met)
     for problem in ends(met.reached, delivered):
         raise problem.error()

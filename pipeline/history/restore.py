@@ -6,7 +6,8 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from pipeline.coordination.persist import persist
-from pipeline.history.plan import Action, Aim, Tally, Whole, Window, Wish, decide, equal
+from pipeline.history.plan import Action, Aim, Tally, Whole, Window, Wish, decide
+from pipeline.history.trace import equal
 from pipeline.history.traces import Traces
 from pipeline.model.backoff import CALLS
 from pipeline.model.errors import Misconfigured, PipelineError, Rejected, RetryLater

@@ -23,6 +23,7 @@ EXPANDED_BYTES_MAX: Final = 256 * 1024 * 1024
 """What a reader agrees to hold in memory. There is no limit on the ratio: equal items compress a thousandfold."""
 
 COMPRESSIONS: Final = ("zstd", "gzip")
+UNEXPANDABLE: Final = (zlib.error, zstandard.ZstdError, ValueError)
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_LEVEL: Final = 3
 _GZIP_LEVEL: Final = 6
@@ -157,10 +158,10 @@ def unpack(kind: Kind, name: str, data: bytes) -> tuple[Header, list[bytes]]:
     or belong under another name.
     """
     try:
-        body = _expand(data)
+        body = expand(data)
         lines = body[:-1].split(b"\n")
         header = _header.decode(lines[0])
-    except (zlib.error, zstandard.ZstdError, *UNREADABLE) as error:
+    except (*UNEXPANDABLE, *UNREADABLE) as error:
         raise damaged(name, str(error)) from error
     if not body.endswith(b"\n"):
         raise damaged(name, "its last line is cut")
@@ -224,7 +225,8 @@ def must_agree(name: str, stored: Sequence[tuple[int, Any]], ours: Sequence[tupl
     )
 
 
-def _expand(data: bytes) -> bytes:
+def expand(data: bytes) -> bytes:
+    """Return what `pack` compressed, its last line end included. Raises one of UNEXPANDABLE."""
     if len(data) > COMPRESSED_BYTES_MAX:
         raise ValueError("it is too large")
     if data.startswith(_ZSTD_MAGIC):

@@ -8,10 +8,11 @@ import orjson
 
 from pipeline.aws.session import Aws
 from pipeline.history.archive import segments
+from pipeline.history.base import starts_of
 from pipeline.history.item import history_of
 from pipeline.history.moment import moment, text_of
-from pipeline.history.plan import equal
 from pipeline.history.reading import Pass, counted, gather, must_have_begun
+from pipeline.history.trace import equal
 from pipeline.history.traces import Traces
 from pipeline.model.change import Change
 from pipeline.settings import Settings
@@ -33,12 +34,14 @@ def history(
 async def _history(
     parts: Parts, question: Question, key: str, images: bool, changes_max: int, progress: Progress
 ) -> dict[str, Any]:
-    source = await source_of(parts, question)
+    with aside(parts) as place:
+        source = await source_of(parts, question, place)
     keys = source.schema.read(key)
-    read = counted(segments(source.objects), progress, source.table)
+    read = counted(segments(source.objects, starts_of(source.base)), progress, source.table)
     found = await history_of(read, source.table, keys, changes_max=changes_max)
     return {
         "table": source.table,
+        "pruned_before": text_of(source.base.manifest.at_ms) if source.base else None,
         "older_changes_not_shown": found.older,
         "changes": [_row(change, images=images) for change in found.changes],
     }
@@ -100,12 +103,13 @@ async def _differences(
 ) -> dict[str, Any]:
     earlier, later = sorted(moment(text, question.zone) for text in times)
     reach = await reach_for(parts, question, (earlier, later))
-    source = await source_of(parts, question)
     counts = {"inserted": 0, "modified": 0, "removed": 0}
     rows: list[dict[str, Any]] = []
     with aside(parts) as place:
-        traces = Traces(source.scope(*limits), (earlier.end_ms, later.end_ms), place)
-        met = await gather(source.objects, source.table, traces, reach.delivered, progress=progress)
+        source = await source_of(parts, question, place, earlier.end_ms)
+        moments_ms = (earlier.end_ms, later.end_ms)
+        traces = Traces(source.scope(*limits), moments_ms, place, base=source.traces_of)
+        met = await gather(source.objects, source.table, traces, reach.delivered, base=source.base, progress=progress)
         must_have_begun(earlier, met.first_ms, source.table)
         async for found in _each(traces):
             counts[found.what] += 1

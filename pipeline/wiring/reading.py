@@ -10,12 +10,15 @@ from pipeline.aws.folder import FolderObjectStore
 from pipeline.aws.objects import S3ObjectStore
 from pipeline.aws.session import READ
 from pipeline.history.archive import segments
+from pipeline.history.base import Base, base_at, origin, starts_of
 from pipeline.history.item import schema_keys
 from pipeline.history.keys import KeySchema, Scope, prefixes
 from pipeline.history.moment import Moment
 from pipeline.history.reading import must_be_complete, must_not_lie_ahead
+from pipeline.history.traces import Beginning
 from pipeline.history.watermark import SETTLING_SECONDS, Watermark
 from pipeline.model.errors import Misconfigured
+from pipeline.ports import ObjectStore
 from pipeline.wiring.archive import Reach, archive_of, reach_of
 from pipeline.wiring.build import Parts
 
@@ -34,11 +37,18 @@ class Question(NamedTuple):
 
 
 class Source(NamedTuple):
-    """One table's part of an archive."""
+    """One table's part of an archive, from the last snapshot before a moment on."""
 
     objects: S3ObjectStore
     table: str
     schema: KeySchema
+    base: Base | None
+    """None: from the first segment on."""
+
+    @property
+    def traces_of(self) -> Beginning | None:
+        """Return what the traces of a reading are to begin with."""
+        return None if self.base is None else self.base.traces
 
     def scope(self, keys: Sequence[str] = (), starts: Sequence[str] = ()) -> Scope:
         """Return the scope of key arguments and prefix arguments. Raises Misconfigured."""
@@ -46,17 +56,25 @@ class Source(NamedTuple):
         return Scope(self.table, listed, prefixes(starts, self.schema) or None)
 
 
-async def source_of(parts: Parts, question: Question) -> Source:
-    """Return the archive and the keys of the table asked for. Raises Misconfigured."""
+async def source_of(parts: Parts, question: Question, folder: ObjectStore, end_ms: int | None = None) -> Source:
+    """Return the archive and the keys of the table asked for, to be read up to a moment, or from its beginning.
+
+    Raises Misconfigured, or Corrupt when the snapshot to begin with is damaged.
+    """
     objects = archive_of(parts, question.topology)
+    base = await (origin(objects, folder) if end_ms is None else base_at(objects, folder, end_ms))
     captured = parts.settings.topologies[question.topology].tables
     table = question.table or captured[0]
     if not question.table and len(captured) > 1:
         raise Misconfigured("the archive has several tables", hint=f"give --table, one of {', '.join(captured)}")
-    found = await schema_keys(segments(objects), table)
+    known = base.manifest.table(table) if base else None
+    if known is not None and known.keys:
+        names, types = zip(*known.keys, strict=True)
+        return Source(objects, table, KeySchema(names, types), base)
+    found = await schema_keys(segments(objects, starts_of(base)), table)
     if found is None:
         raise Misconfigured(f"the archive has no change of table {table}", hint="is it the right topology and table?")
-    return Source(objects, table, KeySchema.of(found))
+    return Source(objects, table, KeySchema.of(found), base)
 
 
 async def reach_for(parts: Parts, question: Question, moments: Sequence[Moment]) -> Reach:

@@ -95,13 +95,15 @@ class _Restore:
         """Do it all, in the order in which it can still be refused."""
         moments = self._moments(times)
         reach = await reach_for(self._parts, self._question, moments)
-        source = await source_of(self._parts, self._question)
-        place = self._place(source)
-        aim = self._aim(times, moments, place)
-        scope = source.scope(*limits)
         with aside(self._parts) as folder:
-            traces = Traces(scope, aim.moments, folder)
-            met = await gather(source.objects, source.table, traces, reach.delivered, progress=self._talk.read)
+            source = await source_of(self._parts, self._question, folder, moments[0].end_ms)
+            place = self._place(source)
+            aim = self._aim(times, moments, place)
+            scope = source.scope(*limits)
+            traces = Traces(scope, aim.moments, folder, base=source.traces_of)
+            met = await gather(
+                source.objects, source.table, traces, reach.delivered, base=source.base, progress=self._talk.read
+            )
             must_have_begun(moments[0], met.first_ms, source.table)
             head = {
                 "table": source.table,
@@ -109,6 +111,7 @@ class _Restore:
                 "live": bool(place and place.live),
                 **asked(aim, times, moments),
                 "complete_up_to": text_of(reach.watermark.time_ms - 1000) if not self._question.unproven else None,
+                "snapshot": met.snapshot or None,
                 "segments": met.segments,
                 "changes": traces.changes,
                 "gaps": [gap_row(gap) for gap in met.gaps.values()],
