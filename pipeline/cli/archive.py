@@ -1,4 +1,4 @@
-"""`fanout archive`: whether the archive is whole, and snapshots of it."""
+"""`fanout archive`: is it whole; snapshots of it; what is kept of it."""
 
 import click
 
@@ -24,7 +24,7 @@ def check(settings: Settings, *, topology: str, as_json: bool) -> int:
 
     Exit code 0: every range follows the one before, every hash fits, and no shard ends before its checkpoint; 1: the
     report names each object that is missing, cut, changed, foreign or forked, and the remedy. Also shown: the archive's
-    first moment, and its watermark, up to which every change of the tables is in it.
+    first moment, its watermark, up to which every change of the tables is in it, and its snapshots, which are read too.
 
     Example: fanout archive check --json
     """
@@ -61,3 +61,34 @@ def compact(settings: Settings, *, at: str, topology: str, zone: str, unproven: 
         )
     (put_json if as_json else put_report)(report)
     return DONE
+
+
+@archive.command()
+@click.option("--keep", required=True, help="Which moments can still be restored: the last 35d, 12h or 8w.")
+@click.option("--topology", default="archive", show_default=True, help="Name of the topology that writes the archive.")
+@click.option("--dry-run", is_flag=True, help="Only count what would be deleted.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@with_settings
+def prune(settings: Settings, *, keep: str, topology: str, dry_run: bool, as_json: bool) -> int:
+    """Delete what no restore inside a window needs: everything before the last snapshot that is older than it.
+
+    Before that the snapshot is read, and made anew from what is to be deleted, and compared. A record that says from
+    where on the archive is whole is stored first: killed half way, the archive is sound, and a second run deletes the
+    rest. In a bucket with versions, or with Object Lock, the versions stay until a rule of the bucket ends them.
+
+    Exit code 0: deleted; 1: the store refused to let some objects go, they are counted; 2: there is no such snapshot.
+
+    Example: fanout archive prune --keep 35d --dry-run
+    """
+    from pipeline.wiring import prune as wired
+
+    with progress() as line:
+        report = wired.pruned(
+            settings,
+            topology=topology,
+            keep=keep,
+            dry_run=dry_run,
+            tell=lambda deleted: line.say(f"deleting: {deleted.segments:,} segments, {deleted.parts:,} parts"),
+        )
+    (put_json if as_json else put_report)(report)
+    return PROBLEM_FOUND if report["refused"] else DONE

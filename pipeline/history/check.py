@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.history.archive import LOST_OBJECT, Problem, Step, walk
+from pipeline.history.check_snapshots import Snapshots, look
 from pipeline.ports import ObjectStore
 from pipeline.wire import segment
-from pipeline.wire.packed import Link
 
 PROBLEMS_MAX = 1_000
 """How many problems a report lists; more are only counted."""
@@ -48,6 +48,7 @@ class ArchiveReport:
     size_bytes: int = 0
     problems_count: int = 0
     problems: list[Problem] = field(default_factory=list)
+    snapshots: Snapshots = field(default_factory=Snapshots)
 
     @property
     def sound(self) -> bool:
@@ -73,7 +74,7 @@ class ArchiveReport:
         """Count an object of the walk."""
         self.objects += 1
         self.size_bytes += step.size_bytes
-        for problem in step.problems:
+        for problem in (*step.problems, *self.snapshots.contradictions(step)):
             self.complain(problem)
         if step.segment is not None:
             self.shards.setdefault(step.shard, ShardSummary()).add(step.segment)
@@ -85,23 +86,28 @@ class ArchiveReport:
             self.problems.append(problem)
 
 
-async def check(
-    objects: ObjectStore, delivered: Mapping[str, int], starts: Mapping[str, Link] | None = None
-) -> ArchiveReport:
-    """Read every object once and return what is there and what is wrong with it.
+async def check(objects: ObjectStore, delivered: Mapping[str, int]) -> ArchiveReport:
+    """Read every object once and return what is there and what is wrong with it; what was pruned is not missed.
 
     `delivered` has, by `<stream>/<shard>`, up to which position the archive's checkpoint says that all is stored: read
     it before, so that what is appended meanwhile does no harm. Memory is one expanded segment and what waits.
     """
     report = ArchiveReport()
+    async for problem in look(objects, report.snapshots):
+        report.complain(problem)
+    starts, told = report.snapshots.starts, report.snapshots.reached()
     async for step in walk(objects, starts):
         report.add(step)
-    for problem in ends({shard: found.last for shard, found in report.shards.items()}, delivered):
+    reached = {shard: link.last for shard, link in starts.items()}
+    reached |= {shard: found.last for shard, found in report.shards.items()}
+    cut = ends(reached, delivered)
+    cut += ends(reached, {shard: last for shard, last in told.items() if last > delivered.get(shard, 0)}, "a snapshot")
+    for problem in cut:
         report.complain(problem)
     return report
 
 
-def ends(reached: Mapping[str, int], delivered: Mapping[str, int]) -> list[Problem]:
+def ends(reached: Mapping[str, int], delivered: Mapping[str, int], says: str = "its checkpoint") -> list[Problem]:
     """Return a problem for every shard that ends before what its checkpoint says was stored: its end was removed."""
     problems = []
     for shard, position in sorted(delivered.items()):
@@ -109,6 +115,6 @@ def ends(reached: Mapping[str, int], delivered: Mapping[str, int]) -> list[Probl
         if last < position:
             stream, _, kinesis_shard = shard.partition("/")
             name = segment.KIND.name(stream, kinesis_shard, last + 1)
-            reason = f"shard {shard} ends at position {last}, its checkpoint says {position}: object {name} is missing"
+            reason = f"shard {shard} ends at position {last}, {says} says {position}: object {name} is missing"
             problems.append(Problem(name, last + 1, position, reason, LOST_OBJECT))
     return problems

@@ -81,7 +81,7 @@ class Manifest(msgspec.Struct, frozen=True):
     @property
     def links(self) -> dict[str, Link]:
         """Return the last segment of each shard that need not be read any more."""
-        return {end.shard: Link(end.last, end.name, end.seal) for end in self.ends}
+        return _links(self.ends)
 
     def table(self, name: str) -> Table | None:
         """Return what it has of a table, None when that had no change yet."""
@@ -96,6 +96,13 @@ class Pruned(msgspec.Struct, frozen=True):
     at_ms: int
     snapshot: str
     seal: str
+    ends: tuple[End, ...]
+    """Up to where its segments are not needed any more; the last one of each shard is kept."""
+
+    @property
+    def links(self) -> dict[str, Link]:
+        """Return the last segment of each shard that need not be read any more."""
+        return _links(self.ends)
 
 
 class Sealed(NamedTuple):
@@ -103,6 +110,10 @@ class Sealed(NamedTuple):
 
     manifest: Manifest
     seal: str
+
+
+def _links(ends: tuple[End, ...]) -> dict[str, Link]:
+    return {end.shard: Link(end.last, end.name, end.seal) for end in ends}
 
 
 _manifest = msgspec.json.Decoder(Manifest)

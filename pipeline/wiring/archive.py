@@ -124,6 +124,17 @@ def _report(report: ArchiveReport, reach: Reach | PipelineError) -> dict[str, An
             }
             for name, each in sorted(report.shards.items())
         ],
+        "pruned_before": text_of(report.snapshots.pruned.at_ms) if report.snapshots.pruned else None,
+        "snapshots": [
+            {
+                "at": text_of(each.at_ms - 1000),
+                "items": sum(table.items - table.removed for table in each.tables),
+                "incomplete": sum(table.incomplete for table in each.tables),
+                "size_bytes": sum(part.size_bytes for table in each.tables for part in table.parts),
+            }
+            for each in report.snapshots.manifests
+        ],
+        "unfinished_parts": report.snapshots.unfinished,
         "problems_count": report.problems_count,
         "problems": [problem._asdict() for problem in report.problems],
     }
