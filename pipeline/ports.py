@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from pipeline.model.change import Change
+from pipeline.model.facts import LogFacts, TableFacts
 from pipeline.model.shard import Shard
 
 FieldValue = str | int | bytes | frozenset[str]
@@ -99,6 +100,8 @@ class LogPage(NamedTuple):
     """None when the shard is closed and drained; the page may still carry records."""
     behind_ms: int
     """MillisBehindLatest: 0 at the tip."""
+    time_ms: int
+    """When the service answered, by its own clock, the one its retention goes by."""
 
 
 class Log(Protocol):
@@ -112,10 +115,22 @@ class Log(Protocol):
         """Return all shards still retained, every page read."""
 
     async def iterator(self, shard: str, after: int | None) -> str:
-        """Return an iterator after a sequence, or at TRIM_HORIZON. Raises Gap when the position is gone."""
+        """Return an iterator after a sequence, or at TRIM_HORIZON. Raises Gap when the shard is gone.
+
+        That records after the sequence were trimmed is not told: reading then starts at the oldest record left.
+        """
+
+    async def holds(self, shard: str, sequence: int) -> bool:
+        """Return True when the record of a sequence can still be read: then no later one was trimmed.
+
+        Raises RetryLater, or Gap when the shard is gone.
+        """
 
     async def read(self, iterator: str) -> LogPage:
-        """Read one page (up to 10 MiB). Raises IteratorExpired, RetryLater or Gap."""
+        """Read one page (up to 10 MiB). Raises IteratorExpired, RetryLater, or Gap when the stream is gone.
+
+        That records before the page were trimmed meanwhile is not told either.
+        """
 
     async def put(self, records: Sequence[OutRecord]) -> tuple[str | None, ...]:
         """Put up to 500 records in one call, tried once; return one entry for each: None stored, else its error code.
@@ -246,32 +261,6 @@ class ObjectStore(Protocol):
 
     async def delete(self, name: str) -> None:
         """Remove an object; removing nothing is no error."""
-
-
-class TableFacts(NamedTuple):
-    """What a look at a table tells."""
-
-    status: str
-    """ACTIVE when it can be used."""
-    keys: tuple[tuple[str, str], ...]
-    """Key attributes and their types (S, N or B), hash first."""
-    stream_view: str
-    """View type of its stream, such as NEW_AND_OLD_IMAGES; "" when the stream is off."""
-
-
-class LogFacts(NamedTuple):
-    """What a look at a Kinesis data stream tells."""
-
-    status: str
-    """ACTIVE when it can be used."""
-    shards: int
-    """Open shards."""
-    record_bytes_max: int
-    """Largest record it takes, partition key included."""
-    obeys_hash_keys: bool
-    """False when Kinesis distributes records as it likes, which breaks order."""
-    kept_hours: int
-    """How long a record can be read."""
 
 
 class Inspector(Protocol):

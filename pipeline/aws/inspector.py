@@ -10,7 +10,8 @@ from pipeline.aws.session import CONTROL, READ, WRITE, Aws
 from pipeline.aws.streams import DynamoDBTableStream
 from pipeline.aws.tables import TableDescription, Tables
 from pipeline.model.errors import Misconfigured
-from pipeline.ports import Clock, LogFacts, TableFacts
+from pipeline.model.facts import LogFacts, TableFacts
+from pipeline.ports import Clock
 
 ACTIVE = "ACTIVE"
 KIB = 1024

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from pipeline.aws.clock import SystemClock
 from pipeline.aws.errors import translated
 from pipeline.aws.sequences import SequenceText
 from pipeline.aws.session import Caller
 from pipeline.aws.waiting import until
-from pipeline.model.errors import Corrupt, Misconfigured
+from pipeline.model.errors import Corrupt, Misconfigured, RetryLater
 from pipeline.model.shard import Shard
 from pipeline.ports import Clock, LogPage, LogRecord, OutRecord
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
-    from mypy_boto3_kinesis.type_defs import RecordTypeDef, ShardTypeDef
+    from mypy_boto3_kinesis.type_defs import GetRecordsOutputTypeDef, RecordTypeDef, ShardTypeDef
 
 PAGES_MAX = 100
 """Pages of one shard listing, 1000 shards each."""
+EMPTY_PAGES_MAX = 50
+"""Empty pages in a row while records lie behind them: Kinesis searches a stretch of time with every call."""
 
 
 class KinesisLog:
@@ -57,24 +61,48 @@ class KinesisLog:
 
     async def iterator(self, shard: str, after: int | None) -> str:
         """Return an iterator after a sequence, or at TRIM_HORIZON. Raises Gap when the shard or position is gone."""
-        start: dict[str, Any] = {"ShardIteratorType": "TRIM_HORIZON"}
-        if after is not None:
+        return await self._iterator_at(shard, "TRIM_HORIZON" if after is None else "AFTER_SEQUENCE_NUMBER", after)
+
+    async def _iterator_at(self, shard: str, kind: str, sequence: int | None) -> str:
+        start: dict[str, Any] = {"ShardIteratorType": kind}
+        if sequence is not None:
             if not self._listed:
                 await self.shards()
-            start = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": self._text.write(after)}
-        gone = ("InvalidArgumentException",) if after is not None else ()
+            start["StartingSequenceNumber"] = self._text.write(sequence)
+        gone = ("InvalidArgumentException",) if sequence is not None else ()
         with translated("kinesis:GetShardIterator", self._resource(shard), missing_is_gap=True, gap_codes=gone):
             answer = await self._reads.run(
                 self._reads.client.get_shard_iterator, StreamName=self._name, ShardId=shard, **start
             )
         return answer["ShardIterator"]
 
+    async def holds(self, shard: str, sequence: int) -> bool:
+        """Return True when the record of a sequence can still be read: asked for it, Kinesis gives the next one left.
+
+        Raises RetryLater, or Gap when the shard is gone.
+        """
+        iterator: str | None = await self._iterator_at(shard, "AT_SEQUENCE_NUMBER", sequence)
+        for _ in range(EMPTY_PAGES_MAX):
+            assert iterator is not None
+            page = await self._page(iterator, Limit=1)
+            if page.records:
+                return page.records[0].sequence == sequence
+            iterator = page.next
+            if iterator is None or not page.behind_ms:
+                return False
+        raise RetryLater(f"kinesis:GetRecords on {self._resource(shard)}: only empty pages, with records behind them")
+
     async def read(self, iterator: str) -> LogPage:
         """Read one page."""
+        return await self._page(iterator)
+
+    async def _page(self, iterator: str, **limits: Any) -> LogPage:
         with translated("kinesis:GetRecords", self._resource(), missing_is_gap=True):
-            answer = await self._reads.run(self._reads.client.get_records, ShardIterator=iterator)
+            answer = await self._reads.run(self._reads.client.get_records, ShardIterator=iterator, **limits)
         records = tuple(map(_record, answer["Records"]))
-        return LogPage(records, answer.get("NextShardIterator"), answer.get("MillisBehindLatest", 0))
+        return LogPage(
+            records, answer.get("NextShardIterator"), answer.get("MillisBehindLatest", 0), _answered_ms(answer)
+        )
 
     async def put(self, records: Sequence[OutRecord]) -> tuple[str | None, ...]:
         """Put records in one call, tried once; return one entry for each: None stored, else its error code."""
@@ -111,6 +139,12 @@ class KinesisLog:
 def _record(record: RecordTypeDef) -> LogRecord:
     arrival_ms = round(record["ApproximateArrivalTimestamp"].timestamp() * 1000)
     return LogRecord(int(record["SequenceNumber"]), record["Data"], record["PartitionKey"], arrival_ms)
+
+
+def _answered_ms(answer: GetRecordsOutputTypeDef) -> int:
+    """Return the service's time from the Date of its answer, in whole seconds; ours where it sends none."""
+    date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    return round(parsedate_to_datetime(date).timestamp() * 1000) if date else SystemClock().now_ms()
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class ShardReader:
             except Corrupt:
                 if not records:
                     raise
-                return self._page(records, LogPage(raw.records[len(records) :], raw.next, raw.behind_ms))
+                return self._page(records, raw._replace(records=raw.records[len(records) :]))
         self._iterator = raw.next
         return self._page(records, None, ended=raw.next is None, behind_ms=raw.behind_ms)
 

@@ -5,7 +5,8 @@ from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
 from pipeline.model.errors import PipelineError
-from pipeline.ports import Inspector, LogFacts, TableFacts
+from pipeline.model.facts import LogFacts, TableFacts
+from pipeline.ports import Inspector
 from pipeline.settings.declaration import Settings
 from pipeline.settings.destinations import Place, PlaceKind, destinations
 

@@ -81,19 +81,27 @@ class FakeLog:
     async def iterator(self, shard: str, after: int | None) -> str:
         """Return an iterator after a sequence, or at the oldest record."""
         async with self.faults.around("iterator"):
-            return self.iterators.write(shard, self._tape(shard).after(after))
+            tape = self._tape(shard)
+            return self.iterators.write(shard, tape.first if after is None else tape.above(after))
+
+    async def holds(self, shard: str, sequence: int) -> bool:
+        """Return True when the record of a sequence is kept."""
+        async with self.faults.around("holds"):
+            return self._tape(shard).has(sequence)
 
     async def read(self, iterator: str) -> LogPage:
         """Read one page; the last one of a closed shard carries records and no next iterator."""
         async with self.faults.around("read"):
             shard, offset = self.iterators.read(iterator)
             tape = self._tape(shard)
+            offset = max(offset, tape.first)  # what is trimmed is passed by without a word, as Kinesis does
             records = tape.page(offset, self.page_records_max)
             offset += len(records)
             unread = tape.page(offset, 1)
             behind_ms = self._clock.now_ms() - unread[0].arrival_ms if unread else 0
             drained = tape.closed and offset == tape.end
-            return LogPage(tuple(records), None if drained else self.iterators.write(shard, offset), behind_ms)
+            following = None if drained else self.iterators.write(shard, offset)
+            return LogPage(tuple(records), following, behind_ms, self._clock.now_ms())
 
     async def put(self, records: Sequence[OutRecord]) -> tuple[str | None, ...]:
         """Store records one by one; each entry is None or the code it was refused with."""

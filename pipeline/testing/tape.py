@@ -53,7 +53,15 @@ class Tape(Generic[T]):
             return self._first
         if sequence < self._trimmed:
             raise Gap("the sequence is trimmed")
+        return self.above(sequence)
+
+    def above(self, sequence: int) -> int:
+        """Return the offset of the oldest record kept that lies after a sequence."""
         return self._first + sum(1 for record in self._records if record.sequence <= sequence)
+
+    def has(self, sequence: int) -> bool:
+        """Return True when the record of a sequence is kept."""
+        return any(record.sequence == sequence for record in self._records)
 
     def page(self, offset: int, records_max: int) -> list[T]:
         """Return records from an offset on. Raises Gap when it is trimmed."""

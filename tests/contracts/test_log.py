@@ -191,6 +191,23 @@ def test_a_reader_that_listed_nothing_finds_its_place(
     assert run(_drain(log(), shard, records[0].sequence))[0] == records[1:]
 
 
+@pytest.mark.fault("K7")
+def test_a_record_is_held_as_long_as_it_can_be_read(world: World, run: Run) -> None:
+    """Every record that was not trimmed is held, the first and the last."""
+    run(_put(world.log, "a", "b"))
+    shard = run(_shard_of(world.log, "a"))
+    records, _ = run(_drain(world.log, shard))
+    assert [run(world.log.holds(shard, record.sequence)) for record in records] == [True, True]
+
+
+def test_a_page_tells_the_time_of_the_service(world: World, run: Run) -> None:
+    """It is the time the records' arrival goes by, to the second."""
+    run(_put(world.log, "a"))
+    shard = run(_shard_of(world.log, "a"))
+    page = run(world.log.read(run(world.log.iterator(shard, None))))
+    assert 0 <= page.time_ms - page.records[0].arrival_ms + 1000 < 30_000
+
+
 def test_at_the_tip_nothing_is_behind(world: World, run: Run) -> None:
     """After the last record a page is empty, has a next iterator, and says that nothing is behind."""
     run(_put(world.log, "a"))

@@ -65,6 +65,29 @@ def test_a_sequence_of_another_stream_is_a_gap(aws: Aws) -> None:
         asyncio.run(log.iterator("s", 5))
 
 
+def _page(*sequences: int, behind_ms: int = 0) -> Answer:
+    record = {"Data": "", "PartitionKey": "k", "ApproximateArrivalTimestamp": 1}
+    records = [{"SequenceNumber": str(number), **record} for number in sequences]
+    return (200, {"Records": records, "NextShardIterator": "next", "MillisBehindLatest": behind_ms})
+
+
+@pytest.mark.fault("K7")
+@pytest.mark.parametrize(
+    ("pages", "held"),
+    [
+        ([_page(5)], True),
+        ([_page(behind_ms=9_000), _page(5)], True),
+        ([_page(7)], False),
+        ([_page(behind_ms=9_000), _page(7, behind_ms=1)], False),
+        ([_page()], False),
+    ],
+)
+def test_a_trimmed_record_is_told_by_what_comes_first(aws: Aws, pages: list[Answer], held: bool) -> None:
+    """Asked for a record, Kinesis gives it or the oldest left, also after empty pages; an empty shard is no proof."""
+    log, _ = _log(aws, (200, {"Shards": []}), (200, {"ShardIterator": "at"}), *pages)
+    assert asyncio.run(log.holds("s", 5)) is held
+
+
 @pytest.mark.fault("K5")
 def test_an_old_iterator_is_told_apart(aws: Aws) -> None:
     """An expired iterator asks for a new one, it loses nothing."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.errors import Misconfigured, RetryLater
-from pipeline.ports import LogFacts, TableFacts
+from pipeline.model.facts import LogFacts, TableFacts
 from pipeline.settings.preflight import Finding, Severity, findings
 from tests.unit.settings.configurations import RIGHT, load_text
 

@@ -177,7 +177,7 @@ def test_a_log_is_behind_until_its_tip(run: Run) -> None:
 
 
 def test_a_log_forgets(run: Run) -> None:
-    """A trimmed position is a gap, and a drained closed shard vanishes once it is empty."""
+    """A drained closed shard vanishes once it is empty, and what asks for it meets a gap."""
     log = FakeLog("l", ManualClock())
     (shard,) = run(log.shards())
     for i in range(2):
@@ -188,6 +188,20 @@ def test_a_log_forgets(run: Run) -> None:
     assert shard.id not in {left.id for left in run(log.shards())}
     with pytest.raises(Gap):
         run(log.iterator(shard.id, first.sequence))
+
+
+def test_a_log_says_nothing_of_what_is_trimmed(run: Run) -> None:
+    """As Kinesis does: after a trimmed place, and under an iterator, reading goes on at the oldest record left."""
+    log = FakeLog("l", ManualClock())
+    (shard,) = run(log.shards())
+    for i in range(3):
+        run(log.put([OutRecord(b"%d" % i, "k", 0)]))
+    first, second, third = run(log.read(run(log.iterator(shard.id, None)))).records
+    early = run(log.iterator(shard.id, None))
+    log.trim(shard.id, second.sequence)
+    assert run(log.read(run(log.iterator(shard.id, first.sequence)))).records == (third,)
+    assert run(log.read(early)).records == (third,)
+    assert [run(log.holds(shard.id, each.sequence)) for each in (first, second, third)] == [False, False, True]
 
 
 @pytest.mark.parametrize("records", [[], [OutRecord(b"", "k", 0)] * 501, [OutRecord(b"x" * 1024 * 1024, "k", 0)]])
