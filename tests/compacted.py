@@ -15,7 +15,9 @@ from pipeline.wire.manifest import Manifest
 async def compacted(objects: FakeObjectStore, at_ms: int, *, memory: int = 10**9, alone: bool = False) -> Manifest:
     """Store a snapshot, made from the last one before it, or from the segments alone; return its manifest."""
     base = None if alone else await base_at(objects, FakeObjectStore(), at_ms - 1000)
-    return await Compaction(objects, FakeObjectStore(), at_ms, base, memory_bytes_max=memory).run()
+    made = await Compaction(objects, FakeObjectStore(), at_ms, base, memory_bytes_max=memory).run()
+    assert made is not None
+    return made
 
 
 async def some_snapshots(objects: FakeObjectStore, seconds: Sequence[int], chance: random.Random) -> None:
@@ -23,7 +25,8 @@ async def some_snapshots(objects: FakeObjectStore, seconds: Sequence[int], chanc
     for second in chance.sample(list(seconds), min(len(seconds), chance.randint(1, 4))):
         if second + 1000 not in await moments(objects):
             memory = chance.choice((20_000, 10**9))
-            await compacted(objects, second + 1000, memory=memory, alone=chance.random() < 0.3)
+            base = None if chance.random() < 0.3 else await base_at(objects, FakeObjectStore(), second)
+            await Compaction(objects, FakeObjectStore(), second + 1000, base, memory_bytes_max=memory).run()
 
 
 async def traces_from(

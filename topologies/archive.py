@@ -1,7 +1,9 @@
 """Every change, both images, in immutable S3 objects: what restore, history and export read."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from pipeline.plugin import Batch, Context, RangeLog, Topology, segment
 
@@ -18,6 +20,8 @@ class Settings:
     """Region of the bucket, when it is not the pipeline's."""
     compression: Literal["zstd", "gzip"] = "zstd"
     """How new segments are compressed; may be changed at any time."""
+    snapshot_hours: Annotated[int, Meta(ge=0, le=24 * 31)] = 0
+    """A worker makes a snapshot of the archive every so many hours; 0: only `fanout archive compact` does."""
 
 
 class Archive:

@@ -20,6 +20,8 @@ FORK = "two pipelines have written to one prefix: give each its own, and restore
 
 _NAME = re.compile(re.escape(FOLDER) + r"(?P<shard>[^/]+/[^/]+)/\d{20}" + re.escape(segment.KIND.suffix))
 
+_NOTHING = Link(0, "", "")
+
 
 class Problem(NamedTuple):
     """A place where the archive is not what was written, and what to do about it."""
@@ -77,6 +79,15 @@ async def segments(objects: ObjectStore, starts: Mapping[str, Link] | None = Non
             raise step.problems[0].error()
         assert step.segment is not None
         yield step.segment
+
+
+async def has_more(objects: ObjectStore, starts: Mapping[str, Link] | None = None) -> bool:
+    """Return True when the archive has segments behind `starts`; none is read."""
+    async for name in objects.names(FOLDER):
+        found = _NAME.fullmatch(name)
+        if found is not None and name > (starts or {}).get(found["shard"], _NOTHING).name:
+            return True
+    return False
 
 
 def _look(name: str, shard: str, data: bytes | None, link: Link | None) -> tuple[Link | None, Step]:

@@ -89,13 +89,15 @@ class Compaction:
         self._found: dict[str, Found] = {}
         self._so_far = Progress()
 
-    async def run(self, *, store: bool = True) -> Manifest:
-        """Read, add up, store every part and then the manifest; return it.
+    async def run(self, *, store: bool = True) -> Manifest | None:
+        """Read, add up, store every part and then the manifest; return it, None when nothing lies before the moment.
 
         Without `store` nothing is written: the manifest then tells what would be. Raises Corrupt when an object of the
         archive is not what was written, or when the snapshot of the moment is there already and another.
         """
         await self._read()
+        if not self._links:
+            return None
         tables = [await self._table(name, store=store) for name in sorted(self._names())]
         made = Manifest(
             manifest.FORMAT,

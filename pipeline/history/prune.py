@@ -68,7 +68,7 @@ async def _verify(objects: ObjectStore, aside: ObjectStore, base: Base) -> None:
     """Raise Corrupt unless the snapshot is what everything before it adds up to."""
     at_ms = base.manifest.at_ms
     made = await Compaction(objects, aside, at_ms, await base_at(objects, aside, at_ms - 1000)).run(store=False)
-    if (made.ends, made.tables) != (base.manifest.ends, base.manifest.tables):
+    if made is None or (made.ends, made.tables) != (base.manifest.ends, base.manifest.tables):
         raise Corrupt(
             f"snapshot {base.name} is not what the segments before it add up to: nothing was deleted",
             hint=f"delete {base.name} and make it again with `fanout archive compact --at {text_of(at_ms - 1000)}`",

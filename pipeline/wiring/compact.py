@@ -36,11 +36,20 @@ def compact(settings: Settings, wish: Wish, tell: Tell) -> dict[str, Any]:
 
 
 async def _compact(parts: Parts, wish: Wish, tell: Tell) -> dict[str, Any]:
-    return await compact_at(parts, wish.topology, await _moment(parts, wish), tell)
+    at_ms = await _moment(parts, wish)
+    report = await compact_at(parts, wish.topology, at_ms, tell)
+    if report is None:
+        raise Misconfigured(
+            f"the archive has nothing before {text_of(at_ms)}: a snapshot would be empty", hint="give a later time"
+        )
+    return report
 
 
-async def compact_at(parts: Parts, topology: str, at_ms: int, tell: Tell) -> dict[str, Any]:
-    """Make the snapshot of a moment that the archive is known to reach, or find it made. Raises PipelineError."""
+async def compact_at(parts: Parts, topology: str, at_ms: int, tell: Tell) -> dict[str, Any] | None:
+    """Make the snapshot of a moment that the archive is known to reach, or find it made; return the report.
+
+    None when the archive has nothing before the moment. Raises PipelineError.
+    """
     objects = archive_of(parts, topology)
     known = (await moments(objects)).get(at_ms)
     with aside(parts) as folder:
@@ -49,7 +58,7 @@ async def compact_at(parts: Parts, topology: str, at_ms: int, tell: Tell) -> dic
             return _report(base.manifest, known, made=False)
         last = await base_at(objects, folder, at_ms)
         made = await Compaction(objects, folder, at_ms, last, progress=tell).run()
-    return _report(made, name_of(at_ms), made=True)
+    return None if made is None else _report(made, name_of(at_ms), made=True)
 
 
 async def _moment(parts: Parts, wish: Wish) -> int:

@@ -16,6 +16,7 @@ from pipeline.telemetry.metrics import PipelineCollector
 from pipeline.telemetry.reports import health_of, status_of
 from pipeline.wiring.bootstrap import copies_of
 from pipeline.wiring.build import Parts, capture_of, parts_of, quarantine_of, topologies_of
+from pipeline.wiring.compactor import compactors_of
 from pipeline.wiring.core import delivery_of
 from pipeline.wiring.resources import begin, check_stream, source_tables
 from pipeline.worker.app import Work
@@ -91,5 +92,6 @@ async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
         health=lambda: health_of(captures, delivery),
         status=status,
         metrics=PipelineCollector(captures, delivery, topologies),
+        chores=compactors_of(parts, parts.settings.topologies) if worker else (),
         web_token=os.environ.get(WEB_TOKEN, "").strip(),
     )

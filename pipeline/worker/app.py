@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.registry import Collector
 
 from pipeline.capture.table import TableCapture
+from pipeline.coordination.alone import Alone
 from pipeline.coordination.persist import HALT_SECONDS
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
@@ -47,6 +48,8 @@ class Work:
     metrics: Collector
     web_token: str = field(default="", repr=False)
     """What opens the pages from other machines, where `web_host` lets those in; without one they stay shut."""
+    chores: Sequence[Alone] = ()
+    """What one worker of all does beside its shards."""
     copies: Sequence[Callable[[], Awaitable[None]]] = ()
     """Each brings what a source table has already and returns when that is done; after a failure it is called again."""
 
@@ -139,6 +142,22 @@ class CopyService(Service):
                 return
 
 
+class ChoreService(Service):
+    """What one worker of all does, as a service of the app."""
+
+    def __init__(self, chore: Alone, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._chore = chore
+
+    @Service.task
+    async def _run(self) -> None:
+        await self._chore.run()
+
+    async def on_stop(self) -> None:
+        """Give the lease back."""
+        await self._chore.release()
+
+
 def create_app(work: Work) -> FanoutApp:
     """Return the app of a process."""
     app = FanoutApp(work)
@@ -153,9 +172,10 @@ def create_app(work: Work) -> FanoutApp:
 
 
 def side_services(work: Work) -> list[Service]:
-    """Return a service for each table captured, and each copied, in this process."""
+    """Return a service for each table captured, each copied, and each chore, in this process."""
     captures = [CaptureService(capture, work.step_seconds) for capture in work.captures]
-    return [*captures, *(CopyService(copy) for copy in work.copies)]
+    chores = [ChoreService(chore) for chore in work.chores]
+    return [*captures, *chores, *(CopyService(copy) for copy in work.copies)]
 
 
 def _add_agent(app: FanoutApp, name: str) -> None:

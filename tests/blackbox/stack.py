@@ -60,7 +60,7 @@ class Service:
         self._port = free_port()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline", self.command, "-c", str(self._config)],
+                self.arguments(),
                 cwd=self._config.parent,
                 env={**self._environment, "FANOUT_WORKER_WEB_PORT": str(self._port)},
                 stdin=subprocess.DEVNULL,
@@ -68,6 +68,10 @@ class Service:
                 stderr=subprocess.STDOUT,
             )
         return self
+
+    def arguments(self) -> list[str]:
+        """Return the command line."""
+        return [sys.executable, "-m", "pipeline", self.command, "-c", str(self._config)]
 
     @property
     def running(self) -> bool:

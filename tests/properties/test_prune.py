@@ -41,7 +41,7 @@ def test_every_moment_of_the_window_is_restored_as_before(seed: int) -> None:
         chance, history = random.Random(seed), Recorded(seed)
         objects = await history.archive()
         middle = history.seconds[len(history.seconds) // 2]
-        await compacted(objects, history.seconds[chance.randrange(3, 40)] + 1000)
+        await compacted(objects, history.seconds[len(history.seconds) // 2 - chance.randrange(1, 20)] + 1000)
         await some_snapshots(objects, history.seconds[40:], chance)
         asked = [at + 1000 for at in history.seconds if at >= middle][:: max(1, len(history.seconds) // 16)]
         before = {at_ms: await state(objects, at_ms) for at_ms in asked}
@@ -164,9 +164,9 @@ def test_what_the_store_does_not_let_go_is_counted() -> None:
     async def story() -> None:
         history, objects = Recorded(1), Locked()
         objects.objects = (await history.archive()).objects
-        await compacted(objects, history.seconds[10] + 1000)
-        await compacted(objects, history.seconds[60] + 1000)
-        base = await keeping(objects, FakeObjectStore(), history.seconds[70] + 1000)
+        await compacted(objects, history.seconds[100] + 1000)
+        await compacted(objects, history.seconds[200] + 1000)
+        base = await keeping(objects, FakeObjectStore(), history.seconds[220] + 1000)
         deleted = await prune(objects, base, lambda _: None)
         assert deleted.refused > 0
         assert deleted.snapshots == 1

@@ -1,0 +1,131 @@
+"""Snapshots on an emulator: made by a worker and by command, read by restores, and what is before them pruned."""
+
+import json
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.blackbox.stack import Service, Stack, eventually
+from tests.emulators import Emulators
+
+pytestmark = [pytest.mark.emulator, pytest.mark.timeout(900), pytest.mark.slow]
+
+ITEMS = 60
+ARRIVE_SECONDS = 90.0
+QUICK = """
+import sys
+from pipeline.wiring import compactor
+compactor.HOUR_MS, compactor.LOOK_SECONDS = 10_000, 1.0
+from pipeline.cli.main import main
+sys.exit(main(["run", "-c", sys.argv[1]]))
+"""
+"""`fanout run` with hours of ten seconds."""
+
+
+@pytest.fixture
+def stack(emulators: Emulators, tmp_path: Path) -> Iterator[Stack]:
+    """A stack whose table's stream stamps seconds: DynamoDB Local stamps minutes."""
+    with Stack(tmp_path, emulators.settings("ministack"), f"bb-{secrets.token_hex(3)}") as opened:
+        yield opened
+
+
+class QuickService(Service):
+    """A worker whose hours are short."""
+
+    def arguments(self) -> list[str]:
+        """Return the command line."""
+        return [sys.executable, "-c", QUICK, str(self._config)]
+
+
+def now() -> str:
+    """Return this second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def put(stack: Stack, text: str) -> None:
+    """Put every item anew, and delete one in ten."""
+    client, table = stack.client("dynamodb"), stack.tables[0]
+    for number in range(ITEMS):
+        key = {"pk": {"S": f"item-{number:03d}"}}
+        client.put_item(TableName=table, Item={**key, "text": {"S": text}})
+        if number % 10 == 0:
+            client.delete_item(TableName=table, Key=key)
+
+
+def report_of(stack: Stack, *arguments: str, codes: tuple[int, ...] = (0,)) -> dict[str, Any]:
+    """Run a command with --json and return what it says."""
+    done = stack.fanout(*arguments, "--json", "-c", str(stack.folder / "fanout.toml"))
+    assert done.returncode in codes, (done.returncode, done.stdout, done.stderr)
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def restored(stack: Stack, at: str) -> tuple[dict[str, str], str | None]:
+    """Restore into a file; return texts by key, and the snapshot it began with."""
+    report = report_of(stack, "restore", "--at", at, "--file", "items.jsonl")
+    lines = [json.loads(line)["Item"] for line in (stack.folder / "items.jsonl").read_text().splitlines()]
+    return {item["pk"]["S"]: item["text"]["S"] for item in lines}, report["snapshot"]
+
+
+def wait_complete(stack: Stack, upto: str) -> None:
+    """Wait until the archive is complete up to a second."""
+    eventually(
+        f"the archive is complete up to {upto}",
+        ARRIVE_SECONDS,
+        lambda: (report_of(stack, "archive", "check")["watermark"] or "") >= upto,
+        1.0,
+    )
+
+
+def test_snapshots_are_made_read_and_what_is_before_them_goes(stack: Stack) -> None:
+    """Every command a person types about snapshots does what its help says, and restores stay what they were."""
+    archive = {**stack.shipped["archive"], "snapshot_hours": 1}
+    config = stack.write(stack.sections({"archive": archive}))
+    stack.create(config, 2)
+    service = QuickService("run", config, stack.environment, stack.folder / "run.log")
+    stack._services.append(service)
+    service.start().wait_working()
+    put(stack, "first")
+    early = now()
+    expected_early = {f"item-{n:03d}": "first" for n in range(ITEMS) if n % 10}
+    time.sleep(1.1)
+    put(stack, "second")
+    late = now()
+    wait_complete(stack, late)
+    eventually(
+        "a worker has made a snapshot", ARRIVE_SECONDS, lambda: report_of(stack, "archive", "check")["snapshots"], 1.0
+    )
+    assert service.terminate() == 0, service.tail()
+    made = report_of(stack, "archive", "compact", "--at", late)
+    assert made["made"]
+    assert made["tables"][0]["items"] == len(expected_early)
+    assert not report_of(stack, "archive", "compact", "--at", late)["made"]
+    items, began_with = restored(stack, late)
+    assert items == dict.fromkeys(expected_early, "second")
+    assert began_with == made["snapshot"]
+    assert restored(stack, early)[0] == expected_early
+    prunes(stack, early, items)
+
+
+def prunes(stack: Stack, early: str, items: dict[str, str]) -> None:
+    """Expect pruning to delete everything before the last snapshot, and nothing that a later moment needs."""
+    refused = stack.fanout("archive", "prune", "--keep", "35d", "-c", str(stack.folder / "fanout.toml"))
+    assert refused.returncode == 2
+    assert "there is no snapshot at or before" in refused.stderr
+    planned = report_of(stack, "archive", "prune", "--keep", "1s", "--dry-run")
+    done = report_of(stack, "archive", "prune", "--keep", "1s")
+    assert {**planned, "dry_run": False, "keeps_from": ""} == {**done, "keeps_from": ""}
+    assert done["segments"] + done["parts"] > 0
+    checked = report_of(stack, "archive", "check")
+    assert checked["sound"], checked["problems"]
+    assert checked["pruned_before"] <= checked["watermark"]
+    assert restored(stack, checked["watermark"])[0] == items
+    gone = stack.fanout("restore", "--at", early, "--file", "x.jsonl", "-c", str(stack.folder / "fanout.toml"))
+    assert gone.returncode == 2
+    assert "the archive was pruned: it begins at" in gone.stderr
