@@ -1,7 +1,7 @@
-"""How fast the archive is read into a plan, and written: `python -m benchmarks.restore [changes]`.
+"""How fast the archive is restored and compacted: `python -m benchmarks.restore [changes]`.
 
-The archive is a local folder, so what is measured is this program and not a network: the plan of a whole table, and the
-writing of it as lines of a file, as `fanout restore --file` does.
+The archive is a local folder, so what is measured is this program and not a network: the restore of a whole table as
+lines of a file, as `fanout restore --file` does, with and without a snapshot, and the making of snapshots.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,6 +19,8 @@ from pathlib import Path
 import orjson
 
 from pipeline.aws.folder import FolderObjectStore
+from pipeline.history.base import base_at
+from pipeline.history.compact import Compaction
 from pipeline.history.keys import Scope
 from pipeline.history.reading import gather
 from pipeline.history.traces import MEMORY_BYTES_MAX, Traces
@@ -67,9 +69,9 @@ def measured(what: str, items: int, size_bytes: int) -> Iterator[None]:
     yield
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    sys.stdout.write(
-        f"| {what} | {items / wall:,.0f} | {size_bytes / wall / 1e6:,.0f} | {cpu / items * 1e6:.1f} | {peak} |\n"
-    )
+    rates = f"{items / wall:,.0f} | {size_bytes / wall / 1e6:,.0f}"
+    sys.stdout.write(f"| {what} | {rates} | {cpu / items * 1e6:.1f} | {cpu:.1f} | {peak} |\n")
+    sys.stdout.flush()
 
 
 async def lines(traces: Traces, path: Path) -> None:
@@ -81,34 +83,60 @@ async def lines(traces: Traces, path: Path) -> None:
                 file.write(b'{"Item":%b}\n' % image)
 
 
-def prepare(folder: str, count: int) -> None:
-    """Write the archive; in a process of its own, so that its memory is not counted."""
+async def restore(store: ObjectStore, folder: Path, threads: Executor, what: str, count: int, memory: int) -> None:
+    """Restore all items as they were at the end, from the last snapshot there is."""
+    aside = FolderObjectStore(folder / what.replace(" ", "-"), threads)
+    items = min(ITEMS, count)
+    with measured(f"restored, {what}", items, items * IMAGE_BYTES):
+        base = await base_at(store, aside, count * 1000)
+        beginning = base.traces if base else None
+        traces = Traces(Scope("orders"), (count * 1000,), aside, base=beginning, memory_bytes_max=memory)
+        await gather(store, "orders", traces, {}, base=base)
+        await lines(traces, folder / "items.jsonl")
+
+
+async def compact(store: ObjectStore, folder: Path, threads: Executor, count: int, at_ms: int) -> None:
+    """Make a snapshot of all but the last tenth of the changes, or of the rest from that one."""
+    aside = FolderObjectStore(folder / f"aside-{at_ms}", threads)
+    base = await base_at(store, aside, at_ms - 1000)
+    some = count - count * 9 // 10 if base else count * 9 // 10
+    what = "changes compacted, a tenth onto a snapshot" if base else "changes compacted, from nothing"
+    with measured(what, some, some * 2 * IMAGE_BYTES):
+        await Compaction(store, aside, at_ms, base, memory_bytes_max=SMALL_MEMORY_BYTES).run()
+
+
+def child(folder: str, count: int, step: str) -> None:
+    """Do one step in a process of its own, so that each has its own peak of memory."""
+    place = Path(folder)
     with ThreadPoolExecutor(4) as threads:
-        asyncio.run(write(FolderObjectStore(Path(folder) / "archive", threads), count))
+        store = FolderObjectStore(place / "archive", threads)
+        steps = {
+            "write": lambda: write(store, count),
+            "small": lambda: restore(store, place, threads, "no snapshot, 16 MiB", count, SMALL_MEMORY_BYTES),
+            "large": lambda: restore(store, place, threads, "no snapshot, in memory", count, MEMORY_BYTES_MAX),
+            "compact": lambda: compact(store, place, threads, count, count * 900),
+            "snapshot": lambda: restore(store, place, threads, "snapshot at 90 %", count, SMALL_MEMORY_BYTES),
+            "again": lambda: compact(store, place, threads, count, count * 1000),
+            "fresh": lambda: restore(store, place, threads, "snapshot at the end", count, SMALL_MEMORY_BYTES),
+        }
+        asyncio.run(steps[step]())
 
 
-async def run(count: int) -> None:
-    """Measure a plan in memory, a plan laid aside on disk, and the writing of each."""
+def run(count: int) -> None:
+    """Measure restores without a snapshot, compaction, and restores with one."""
     count -= count % SEGMENT_CHANGES
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(4) as threads:
-        child = get_context("spawn").Process(target=prepare, args=(folder, count))
-        child.start()
-        child.join()
-        store = FolderObjectStore(Path(folder) / "archive", threads)
-        raw = count * 2 * IMAGE_BYTES
-        sys.stdout.write(
-            f"{count:,} changes of {min(ITEMS, count):,} items, {raw / 1e6:,.0f} MB of images,"
-            f" Python {platform.python_version()}\n\n"
-            "| | per second | MB/s of images | CPU µs each | peak memory so far, MiB |\n|---|---|---|---|---|\n"
-        )
-        for name, memory in (("laid aside on disk", SMALL_MEMORY_BYTES), ("in memory", MEMORY_BYTES_MAX)):
-            aside = FolderObjectStore(Path(folder) / name, threads)
-            traces = Traces(Scope("orders"), (count * 500,), aside, memory_bytes_max=memory)
-            with measured(f"changes read, {name}", count, raw):
-                await gather(store, "orders", traces, {})
-            with measured(f"items written to a file, {name}", min(ITEMS, count), min(ITEMS, count) * IMAGE_BYTES):
-                await lines(traces, Path(folder) / "items.jsonl")
+    sys.stdout.write(
+        f"{count:,} changes of {min(ITEMS, count):,} items, {count * 2 * IMAGE_BYTES / 1e6:,.0f} MB of images,"
+        f" Python {platform.python_version()}\n\n"
+        "| | per second | MB/s of images | CPU µs each | CPU s | peak memory, MiB |\n|---|---|---|---|---|---|\n"
+    )
+    sys.stdout.flush()
+    with tempfile.TemporaryDirectory() as folder:
+        for step in ("write", "small", "large", "compact", "snapshot", "again", "fresh"):
+            process = get_context("spawn").Process(target=child, args=(folder, count, step))
+            process.start()
+            process.join()
 
 
 if __name__ == "__main__":
-    asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else CHANGES))
+    run(int(sys.argv[1]) if len(sys.argv) > 1 else CHANGES)
