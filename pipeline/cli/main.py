@@ -11,6 +11,7 @@ from pipeline.cli.capture import capture
 from pipeline.cli.check import check
 from pipeline.cli.demo import demo
 from pipeline.cli.diff import diff
+from pipeline.cli.export import export
 from pipeline.cli.failures import DONE, INTERRUPTED, tell
 from pipeline.cli.gaps import gaps
 from pipeline.cli.health import health
@@ -47,6 +48,7 @@ COMMANDS = (
     restore,
     history,
     diff,
+    export,
     gaps,
     archive,
     audit,

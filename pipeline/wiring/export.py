@@ -1,0 +1,127 @@
+"""`fanout export`: a table as it was, in the layout of DynamoDB's own full export."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.aws.folder import FolderObjectStore
+from pipeline.aws.inspector import AwsInspector
+from pipeline.aws.objects import S3ObjectStore
+from pipeline.aws.session import CONTROL, WRITE, Aws
+from pipeline.aws.tables import Tables
+from pipeline.history.export import Export
+from pipeline.history.moment import Moment, moment, text_of
+from pipeline.history.reading import Pass, gather, must_have_begun
+from pipeline.history.traces import Traces
+from pipeline.model.errors import Misconfigured
+from pipeline.model.gap import GapState
+from pipeline.ports import ObjectStore
+from pipeline.settings import Settings
+from pipeline.wire.export import ROOT, About, export_id
+from pipeline.wiring.build import Parts, parts_of
+from pipeline.wiring.gaps import gap_row
+from pipeline.wiring.reading import Question, Source, aside, reach_for, source_of
+
+S3 = "s3://"
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX = re.compile(r"[A-Za-z0-9!_.*'()=/-]*")
+
+
+class Talk(NamedTuple):
+    """Whom it is told: read so far, items written so far."""
+
+    read: Callable[[Pass], None]
+    written: Callable[[int], None]
+
+
+class Place(NamedTuple):
+    """Where an export goes: a bucket and prefix, or a local folder; the other is empty."""
+
+    bucket: str = ""
+    prefix: str = ""
+    folder: str = ""
+
+    @classmethod
+    def read(cls, text: str) -> "Place":
+        """Return the place a text names. Raises Misconfigured."""
+        if not text.startswith(S3):
+            if not text or "://" in text:
+                raise Misconfigured(f"--to {text!r} is no place", hint="give s3://bucket/prefix or a local folder")
+            return cls(folder=text)
+        bucket, _, prefix = text.removeprefix(S3).partition("/")
+        if not _BUCKET.fullmatch(bucket) or not _PREFIX.fullmatch(prefix):
+            raise Misconfigured(f"--to {text!r} names no bucket and prefix", hint="write it like s3://bucket/prefix")
+        return cls(bucket, prefix.strip("/"))
+
+    def __str__(self) -> str:
+        return self.folder or f"{S3}{self.bucket}/{self.prefix}"
+
+
+def export(settings: Settings, question: Question, at: str, to: str, talk: Talk) -> dict[str, Any]:
+    """Write the export; return the report, `complete` False when it lacks something. Raises PipelineError."""
+    place = Place.read(to)
+    with Aws(settings.aws.plain_http_hosts) as aws:
+        return asyncio.run(_export(parts_of(settings, aws), question, at, place, talk))
+
+
+async def _export(parts: Parts, question: Question, at: str, place: Place, talk: Talk) -> dict[str, Any]:
+    asked = moment(at, question.zone)
+    reach = await reach_for(parts, question, [asked])
+    source = await source_of(parts, question)
+    about = await _about(parts, source, asked, place)
+    objects = await _objects(parts, place, about)
+    around = parts.around
+    writer = Export(objects, about, around.clock, around.chance)
+    with aside(parts) as folder:
+        traces = Traces(source.scope(), (asked.end_ms,), folder)
+        met = await gather(source.objects, source.table, traces, reach.delivered, progress=talk.read)
+        must_have_begun(asked, met.first_ms, source.table)
+        await writer.claim()
+        done = await writer.write(_images(traces), talk.written)
+    gaps = [gap_row(gap) for gap in met.gaps.values() if gap.state is not GapState.HEALED]
+    return {
+        "complete": not gaps,
+        "table": source.table,
+        "at": str(asked),
+        "complete_up_to": None if question.unproven else text_of(reach.watermark.time_ms - 1000),
+        "export_id": about.export_id,
+        "to": str(place),
+        "folder": about.folder,
+        "items": done.items,
+        "files": done.files,
+        "size_bytes": done.size_bytes,
+        "gaps": gaps,
+    }
+
+
+async def _images(traces: Traces) -> AsyncIterator[bytes]:
+    async for trace in traces.each():
+        image = trace.state(0)
+        if image is not None:
+            yield image
+
+
+async def _about(parts: Parts, source: Source, asked: Moment, place: Place) -> About:
+    region = parts.settings.source.region
+    table = await Tables(parts.aws.dynamodb(region, CONTROL), parts.around.clock).describe(source.table)
+    return About(
+        table_arn=table.arn if table else f"arn:aws:dynamodb:{region}::table/{source.table}",
+        table_id=table.id if table else "",
+        bucket=place.bucket,
+        prefix=place.prefix,
+        export_id=export_id(asked.end_ms, parts.settings.stream.name, source.table),
+        export_ms=asked.second_ms,
+        start_ms=parts.around.clock.now_ms(),
+    )
+
+
+async def _objects(parts: Parts, place: Place, about: About) -> ObjectStore:
+    if place.folder:
+        return FolderObjectStore(Path(place.folder, ROOT, about.export_id), parts.aws.threads(WRITE))
+    home = parts.settings.source.region
+    region = await AwsInspector(parts.aws, parts.around.clock, home).bucket(place.bucket)
+    if region is None:
+        raise Misconfigured(f"there is no bucket {place.bucket}", hint="create it, or correct the name")
+    return S3ObjectStore(parts.aws, region, place.bucket, about.folder)
