@@ -16,7 +16,7 @@ Objects = Mapping[str, bytes]
 """The bucket's objects by key."""
 Item = dict[str, Any]
 
-SUMMARY_FIELDS = {
+SUMMARY_FIELDS: dict[str, type | tuple[type, ...]] = {
     "version": str,
     "exportArn": str,
     "startTime": str,

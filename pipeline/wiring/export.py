@@ -3,8 +3,11 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import orjson
 
 from pipeline.aws.folder import FolderObjectStore
 from pipeline.aws.inspector import AwsInspector
@@ -25,6 +28,7 @@ from pipeline.wiring.gaps import gap_row
 from pipeline.wiring.reading import Question, Source, aside, reach_for, source_of
 
 S3 = "s3://"
+KEYS_LISTED_MAX = 100
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()=/-]*")
 
@@ -69,20 +73,20 @@ def export(settings: Settings, question: Question, at: str, to: str, talk: Talk)
 async def _export(parts: Parts, question: Question, at: str, place: Place, talk: Talk) -> dict[str, Any]:
     asked = moment(at, question.zone)
     reach = await reach_for(parts, question, [asked])
-    source = await source_of(parts, question)
-    about = await _about(parts, source, asked, place)
-    objects = await _objects(parts, place, about)
     around = parts.around
-    writer = Export(objects, about, around.clock, around.chance)
+    left_out: list[bytes] = []
     with aside(parts) as folder:
-        traces = Traces(source.scope(), (asked.end_ms,), folder)
-        met = await gather(source.objects, source.table, traces, reach.delivered, progress=talk.read)
+        source = await source_of(parts, question, folder, asked.end_ms)
+        about = await _about(parts, source, asked, place)
+        writer = Export(await _objects(parts, place, about), about, around.clock, around.chance)
+        traces = Traces(source.scope(), (asked.end_ms,), folder, base=source.traces_of)
+        met = await gather(source.objects, source.table, traces, reach.delivered, base=source.base, progress=talk.read)
         must_have_begun(asked, met.first_ms, source.table)
         await writer.claim()
-        done = await writer.write(_images(traces), talk.written)
+        done = await writer.write(_images(traces, left_out), talk.written)
     gaps = [gap_row(gap) for gap in met.gaps.values() if gap.state is not GapState.HEALED]
     return {
-        "complete": not gaps,
+        "complete": not gaps and not left_out,
         "table": source.table,
         "at": str(asked),
         "complete_up_to": None if question.unproven else text_of(reach.watermark.time_ms - 1000),
@@ -92,15 +96,21 @@ async def _export(parts: Parts, question: Question, at: str, place: Place, talk:
         "items": done.items,
         "files": done.files,
         "size_bytes": done.size_bytes,
+        "left_out": len(left_out),
+        "left_out_keys": [orjson.loads(keys) for keys in left_out[:KEYS_LISTED_MAX]],
         "gaps": gaps,
     }
 
 
-async def _images(traces: Traces) -> AsyncIterator[bytes]:
-    async for trace in traces.each():
-        image = trace.state(0)
-        if image is not None:
-            yield image
+async def _images(traces: Traces, left_out: list[bytes]) -> AsyncIterator[bytes]:
+    """Yield the items; those with a change in quarantine are left out, for what is known of them is older than that."""
+    async with aclosing(traces.each()) as each:
+        async for trace in each:
+            image = trace.state(0)
+            if trace.incomplete:
+                left_out.append(trace.keys)
+            elif image is not None:
+                yield image
 
 
 async def _about(parts: Parts, source: Source, asked: Moment, place: Place) -> About:

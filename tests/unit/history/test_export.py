@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import get_args
 
 import pytest
 
@@ -14,7 +15,7 @@ from pipeline.history.traces import Traces
 from pipeline.model.errors import Misconfigured, PipelineError, RetryLater
 from pipeline.testing.clock import SkippingClock
 from pipeline.testing.fakes import FakeObjectStore, Faults, SeededChance
-from pipeline.testing.faults import Killed, kill
+from pipeline.testing.faults import Killed, When, kill
 from pipeline.wire.export import About, export_id
 from tests.export_reader import Wrong, read
 from tests.recorded import Recorded
@@ -115,10 +116,10 @@ def test_killed_at_every_call_and_begun_again_it_is_whole() -> None:
     async def story() -> None:
         whole = FakeObjectStore()
         await exported(whole, *IMAGES)
-        for when in ("before", "after"):
+        for when in get_args(When):
             for at in range(1, 60):
                 store = FakeObjectStore()
-                dying = store.behind(Faults(at, when, kill))  # type: ignore[arg-type]
+                dying = store.behind(Faults(at, when, kill))
                 (outcome,) = await asyncio.gather(exported(dying, *IMAGES[1:]), return_exceptions=True)
                 if "manifest-summary.json" in store.objects:
                     assert len(items_of(store)) == len(IMAGES) - 1
