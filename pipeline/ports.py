@@ -200,10 +200,7 @@ class ItemStore(Protocol):
         """
 
     async def get(self, table: str, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return those of up to 100 distinct items that exist, consistently read, by the canonical keys given.
-
-        Raises RetryLater.
-        """
+        """Return those of up to 100 items that exist, read consistently, by canonical keys. Raises RetryLater."""
 
     async def replace(self, write: ItemWrite, seen: bytes | None) -> bool:
         """Put or delete one item if what is stored equals `seen`, by value; None: if nothing is stored.
@@ -261,6 +258,16 @@ class ObjectStore(Protocol):
 
     async def delete(self, name: str) -> None:
         """Remove an object; removing nothing is no error."""
+
+
+class Signer(Protocol):
+    """A private key that signs roots. Its calls raise RetryLater, and Misconfigured when it cannot be used."""
+
+    async def public_key(self) -> bytes:
+        """Return the public half of the key that signs now: SubjectPublicKeyInfo, DER."""
+
+    async def sign(self, data: bytes) -> bytes:
+        """Return the signature of these bytes by that key."""
 
 
 class Inspector(Protocol):

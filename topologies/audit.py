@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
-from pipeline.plugin import Batch, Context, RangeLog, Topology, chain
+from pipeline.plugin import Batch, Context, Misconfigured, RangeLog, Topology, chain
+
+MINUTES_MAX = 24 * 60
+"""A day: longer, and the stream's own copy of what is not vouched for is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,32 @@ class Settings:
     """Region of the bucket, when it is not the pipeline's."""
     actor_attribute: str = ""
     """Attribute in which the application writes who made a change; empty: entries name no actor but time-to-live."""
+    signing_key_file: str = ""
+    """File of the Ed25519 key that signs the roots, made by `fanout audit keygen`; empty, and no KMS key: no roots."""
+    signing_kms_key: str = ""
+    """Instead: id, ARN or alias of a KMS key for signing, of ECC_NIST_P256 or RSA, in the region of the bucket."""
+    root_entries: int = 10_000
+    """A root is due when so many entries wait for one."""
+    root_minutes: float = 5.0
+    """A root is due when an entry has waited so long for one."""
+    witness_bucket: str = ""
+    """Bucket for a second copy of the roots, best in another account. Give this or `witness_folder`."""
+    witness_prefix: str = ""
+    """What the names of the copies start with."""
+    witness_region: str = ""
+    """Region of `witness_bucket`, when it is not the pipeline's."""
+    witness_folder: str = ""
+    """Local folder for the copies instead, where all workers run on one machine."""
+
+    def __post_init__(self) -> None:
+        if self.signing_key_file and self.signing_kms_key:
+            raise Misconfigured("signing_kms_key: given together with signing_key_file", hint="remove one of the two")
+        if self.witness_bucket and self.witness_folder:
+            raise Misconfigured("witness_folder: given together with witness_bucket", hint="remove one of the two")
+        if self.root_entries < 1:
+            raise Misconfigured("root_entries: is below 1", hint="give a number of entries, such as 10000")
+        if not 0 < self.root_minutes <= MINUTES_MAX:
+            raise Misconfigured(f"root_minutes: is not above 0 and at most {MINUTES_MAX}", hint="such as 5")
 
 
 class Audit:

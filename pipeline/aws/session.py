@@ -118,6 +118,10 @@ class Aws:
         """Return a client for S3."""
         return self._caller("s3", region, purpose, raw=False)
 
+    def kms(self, region: str) -> Caller[Any]:
+        """Return the client for keys."""
+        return self._caller("kms", region, CONTROL, raw=False)
+
     def threads(self, purpose: Purpose) -> ThreadPoolExecutor:
         """Return the threads of a purpose, for blocking work that is no AWS call."""
         with self._lock:

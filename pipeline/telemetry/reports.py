@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.capture.table import TableCapture
+from pipeline.delivery.roots import RootWriter
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
 from pipeline.model.state import Flow, Report
@@ -15,6 +16,7 @@ def status_of(
     captures: Sequence[TableCapture],
     delivery: StreamDelivery | None,
     runners: Mapping[str, TopologyRunner],
+    roots: Mapping[str, RootWriter],
 ) -> Mapping[str, Any]:
     """Return the present state of everything this process works on; counts and times, never content."""
     return {
@@ -37,6 +39,7 @@ def status_of(
             }
             for name, runner in runners.items()
         },
+        "roots": {name: asdict(writer.report) for name, writer in roots.items()},
     }
 
 

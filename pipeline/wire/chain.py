@@ -208,10 +208,18 @@ def breaks(block: Block) -> Iterator[Break]:
         yield Break(before, header.last, f"the end after position {before} was changed or cut")
 
 
+def position_of(line: bytes) -> int | None:
+    """Return the position of an entry, None when the line is none."""
+    try:
+        return _entry.decode(line).position
+    except UNREADABLE:
+        return None
+
+
 def _kind(line: bytes) -> str:
     try:
         return _entry.decode(line).kind
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return ""
 
 

@@ -19,6 +19,7 @@ from pipeline.wiring.build import Parts, capture_of, parts_of, quarantine_of, to
 from pipeline.wiring.compactor import compactors_of
 from pipeline.wiring.core import delivery_of
 from pipeline.wiring.resources import begin, check_stream, source_tables
+from pipeline.wiring.roots import root_writers_of
 from pipeline.worker.app import Work
 from pipeline.worker.guard import guarded
 from pipeline.worker.process import run as run_worker
@@ -75,8 +76,10 @@ async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
     topologies = topologies_of(parts, pipeline) if worker else {}
     delivery = delivery_of(parts.around, topologies, quarantine_of(parts, pipeline)) if worker else None
 
+    roots = root_writers_of(parts) if worker else {}
+
     def status() -> Mapping[str, Any]:
-        return status_of(parts.around.owner, captures, delivery, topologies)
+        return status_of(parts.around.owner, captures, delivery, topologies, roots)
 
     settings = parts.settings.worker
     return Work(
@@ -93,5 +96,6 @@ async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
         status=status,
         metrics=PipelineCollector(captures, delivery, topologies),
         chores=compactors_of(parts, parts.settings.topologies) if worker else (),
+        roots=roots,
         web_token=os.environ.get(WEB_TOKEN, "").strip(),
     )

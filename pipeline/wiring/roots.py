@@ -1,0 +1,62 @@
+"""Signed roots from settings: who signs, where the log and the second copy are."""
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.aws.folder import FolderObjectStore
+from pipeline.aws.objects import S3ObjectStore
+from pipeline.aws.session import CONTROL, WRITE, Aws
+from pipeline.aws.signing import FileSigner, KmsSigner
+from pipeline.delivery.roots import Places, Rhythm, RootWriter
+from pipeline.ports import ObjectStore, Signer
+from pipeline.settings import ConfiguredTopology, Settings
+from pipeline.wiring.build import Parts
+
+KIND = "audit"
+"""The topology whose log has roots."""
+
+
+def root_writers_of(parts: Parts) -> dict[str, RootWriter]:
+    """Return a writer for each audit log whose roots are to be signed, by topology."""
+    around = parts.around
+    return {
+        name: RootWriter(
+            name,
+            around.log.name,
+            around.owner,
+            places_of(parts.settings, parts.aws, configured),
+            signer,
+            around.store,
+            around.clock,
+            Rhythm(configured.options.root_entries, configured.options.root_minutes),
+        )
+        for name, configured in parts.settings.topologies.items()
+        if (signer := signer_of(parts.settings, parts.aws, configured)) is not None
+    }
+
+
+def places_of(settings: Settings, aws: Aws, configured: ConfiguredTopology) -> Places:
+    """Return where the log is, and where the second copy of its roots is."""
+    options, home = configured.options, settings.stream.region
+    log = S3ObjectStore(aws, options.region or home, options.bucket, options.prefix)
+    return Places(log, _witness(aws, options, home))
+
+
+def _witness(aws: Aws, options: Any, home: str) -> ObjectStore | None:
+    if options.witness_bucket:
+        return S3ObjectStore(aws, options.witness_region or home, options.witness_bucket, options.witness_prefix)
+    if options.witness_folder:
+        return FolderObjectStore(Path(options.witness_folder), aws.threads(WRITE))
+    return None
+
+
+def signer_of(settings: Settings, aws: Aws, configured: ConfiguredTopology) -> Signer | None:
+    """Return what signs the roots of a log, None when nothing shall or the topology is no audit log."""
+    options = configured.options
+    if configured.topology.name != KIND:
+        return None
+    if options.signing_kms_key:
+        return KmsSigner(aws.kms(options.region or settings.stream.region), options.signing_kms_key)
+    if options.signing_key_file:
+        return FileSigner(Path(options.signing_key_file), aws.threads(CONTROL))
+    return None
