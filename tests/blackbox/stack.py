@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import boto3
 from botocore.config import Config
@@ -22,6 +22,7 @@ HOME, AWAY = "us-east-1", "eu-west-1"
 COMMAND_SECONDS = 60.0
 STOP_SECONDS = 90.0
 PAUSE_SECONDS = 0.1
+SOURCE_TABLES = ("orders", "users", "carts", "prices", "returns", "stock")
 
 Sections = Mapping[str, Mapping[str, object]]
 
@@ -43,35 +44,66 @@ def toml(sections: Sections) -> str:
     )
 
 
+class Process(Protocol):
+    """What is needed of a process: a Popen is one."""
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while it lives."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code. Raises TimeoutExpired."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Send a signal."""
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+
+
+Starter = Callable[[list[str], Path, Mapping[str, str], Path], Process]
+"""Starts `fanout` with these arguments, in this folder, with this environment, writing to this log."""
+
+
+def spawned(arguments: list[str], folder: Path, environment: Mapping[str, str], log: Path) -> Process:
+    """Start `fanout` as a user does."""
+    return started([sys.executable, "-m", "pipeline", *arguments], folder, environment, log)
+
+
+def started(command: list[str], folder: Path, environment: Mapping[str, str], log: Path) -> Process:
+    """Start a command that reads nothing and writes to its log."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
 class Service:
     """One `fanout` process; after a kill it may be started again, its log goes on."""
 
-    def __init__(self, command: str, config: Path, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, command: str, config: Path, environment: Mapping[str, str], log: Path, starter: Starter = spawned
+    ) -> None:
         self.command = command
         self.log = log
         self._config = config
         self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
+        self._starter = starter
+        self._process: Process | None = None
         self._port = 0
 
     def start(self) -> Self:
         """Start the process; it is not waited for."""
         assert self._process is None
         self._port = free_port()
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.arguments(),
-                cwd=self._config.parent,
-                env={**self._environment, "FANOUT_WORKER_WEB_PORT": str(self._port)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        environment = {**self._environment, "FANOUT_WORKER_WEB_PORT": str(self._port)}
+        arguments = [self.command, "-c", str(self._config)]
+        self._process = self._starter(arguments, self._config.parent, environment, self.log)
         return self
-
-    def arguments(self) -> list[str]:
-        """Return the command line."""
-        return [sys.executable, "-m", "pipeline", self.command, "-c", str(self._config)]
 
     @property
     def running(self) -> bool:
@@ -142,13 +174,18 @@ class Service:
         return page
 
 
+def source_tables(name: str, count: int) -> list[str]:
+    """Return the names of the source tables of a stack of this name."""
+    return [f"{name}-{table}" for table in SOURCE_TABLES[:count]]
+
+
 class Stack:
     """One pipeline of its own on shared emulators: names of its own, a working folder, clients, processes."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str], name: str, *, tables: int = 1) -> None:
         self.folder = folder
         self.name = name
-        self.tables = [f"{name}-{table}" for table in ("orders", "users")[:tables]]
+        self.tables = source_tables(name, tables)
         self.stream = f"{name}-changes"
         self.state = f"{name}-state"
         self.positions = f"{name}-positions"
@@ -156,6 +193,7 @@ class Stack:
         inherited = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR", "LANG") if key in os.environ}
         self.environment = {**inherited, **settings, "PYTHONPATH": str(ROOT)}
         self.command_seconds = COMMAND_SECONDS
+        self.starter: Starter = spawned
         self._settings = settings
         self._services: list[Service] = []
         self._clients: list[Any] = []
@@ -218,7 +256,8 @@ class Stack:
 
     def service(self, command: str, config: Path, name: str, **environment: str) -> Service:
         """Return a service, not yet started; it is killed when the stack closes."""
-        service = Service(command, config, {**self.environment, **environment}, self.folder / f"{name}.log")
+        log = self.folder / f"{name}.log"
+        service = Service(command, config, {**self.environment, **environment}, log, self.starter)
         self._services.append(service)
         return service
 

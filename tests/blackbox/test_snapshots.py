@@ -4,14 +4,14 @@ import json
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.blackbox.stack import Service, Stack, eventually
+from tests.blackbox.stack import Process, Service, Stack, eventually, started
 from tests.emulators import Emulators
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(900), pytest.mark.slow]
@@ -35,12 +35,9 @@ def stack(emulators: Emulators, tmp_path: Path) -> Iterator[Stack]:
         yield opened
 
 
-class QuickService(Service):
-    """A worker whose hours are short."""
-
-    def arguments(self) -> list[str]:
-        """Return the command line."""
-        return [sys.executable, "-c", QUICK, str(self._config)]
+def quick(arguments: list[str], folder: Path, environment: Mapping[str, str], log: Path) -> Process:
+    """Start a worker whose hours are short."""
+    return started([sys.executable, "-c", QUICK, arguments[-1]], folder, environment, log)
 
 
 def now() -> str:
@@ -88,7 +85,7 @@ def test_snapshots_are_made_read_and_what_is_before_them_goes(stack: Stack) -> N
     archive = {**stack.shipped["archive"], "snapshot_hours": 1}
     config = stack.write(stack.sections({"archive": archive}))
     stack.create(config, 2)
-    service = QuickService("run", config, stack.environment, stack.folder / "run.log")
+    service = Service("run", config, stack.environment, stack.folder / "run.log", quick)
     stack._services.append(service)
     service.start().wait_working()
     put(stack, "first")

@@ -1,6 +1,7 @@
 """`python -m tests.nemesis.campaign`: torment real processes while changes flow, judge every sink, add a ledger row."""
 
 import argparse
+import os
 import random
 import sys
 import tempfile
@@ -10,17 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.blackbox import ends
-from tests.blackbox.stack import Stack
+from tests.blackbox.stack import Stack, source_tables
 from tests.blackbox.workload import CALL_WRITES, Workload
 from tests.nemesis import ledger
 from tests.nemesis.fleet import Fleet
+from tests.nemesis.nursery import Nursery
 from tests.nemesis.proxy import Proxy
 from tests.nemesis.servers import Servers
 from tests.nemesis.verdict import Outcome, judged
 from tests.nemesis.watch import Lookout
-from tests.nemesis.weather import Reshards, Restarts, Weather
+from tests.nemesis.weather import Reshards, Restarts, Rolls, Weather
 
 THREADS = 2
+TABLES, RACING_TABLES = 2, 6
+"""Each table's stream rolls by itself: with more of them there is more to see, and the clock need not race as much."""
 CHANGES_MAX = 1_000_000
 KEYS = 300
 SETTLE_SECONDS = 400.0
@@ -44,9 +48,18 @@ def arguments(line: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--faults", action="store_true", help="calls go wrong, too")
     parser.add_argument("--reshard", action="store_true", help="Kinesis shards split and merge, too")
     parser.add_argument("--restart", action="store_true", help="emulators are killed and come back, too")
-    parser.add_argument("--speed", type=int, default=1, help="DynamoDB Local's clock runs so fast: shards roll")
+    parser.add_argument(
+        "--speed", type=int, default=1, help="the clock of the source tables' server runs so fast: shards roll"
+    )
+    parser.add_argument("--quick", action="store_true", help="Kinesis is ministack's: quicker, but cannot reshard")
+    parser.add_argument("--fork", action="store_true", help="processes are forked ready, not started: see the README")
     parser.add_argument("--ledger", type=Path, default=ledger.LEDGER)
-    return parser.parse_args(line)
+    options = parser.parse_args(line)
+    if options.restart and options.speed > 1:
+        parser.error("a server whose clock races begins anew with each start: choose --restart or --speed")
+    if options.quick and (options.reshard or options.restart):
+        parser.error("ministack loses what a resharded or restarted stream held: --quick goes with neither")
+    return options
 
 
 class Campaign:
@@ -73,12 +86,14 @@ class Campaign:
         self.weather = Weather(self.fleet, self.chance)
         self.reshards = Reshards(stack.client("kinesis"), stack.stream, self.chance)
         self.restarts = Restarts(servers, self.fleet, self.chance)
+        self.rolls = Rolls(stack)
         self._turns: list[Callable[[], None]] = [
             turn
             for wanted, turn in (
                 (options.faults, self.weather.turn),
                 (options.reshard, self.reshards.turn),
                 (options.restart, self.restarts.turn),
+                (options.speed > 1, self.rolls.turn),
             )
             if wanted
         ]
@@ -104,7 +119,7 @@ class Campaign:
 
     def events(self) -> Counter[str]:
         """Return what was done besides the hits."""
-        return self.weather.done + self.reshards.done + self.restarts.done
+        return self.weather.done + self.reshards.done + self.restarts.done + self.rolls.done
 
     def _torment(self) -> None:
         """Do one thing after the other; but when all are hit, somebody is left who can take over."""
@@ -150,13 +165,17 @@ def part(options: argparse.Namespace) -> Outcome:
     """Run one part and add its row."""
     assert CHANGES_MAX % (THREADS * CALL_WRITES) == 0
     began = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="nemesis-"))
+    folder, name = Path(tempfile.mkdtemp(prefix="nemesis-")), f"nem-{options.seed}"
+    tables = source_tables(name, RACING_TABLES if options.speed > 1 else TABLES)
     print(f"logs are in {folder}", flush=True)
     with (
-        Servers(folder, kept=options.restart, speed=options.speed) as servers,
+        Nursery(dict(os.environ)) as nursery,
+        Servers(folder, kept=options.restart, speed=options.speed, quick=options.quick) as servers,
         Proxy(options.seed) as proxy,
-        Stack(folder, servers.settings, f"nem-{options.seed}", tables=2) as stack,
+        Stack(folder, servers.behind(proxy, tables), name, tables=len(tables)) as stack,
     ):
+        if options.fork:
+            stack.starter = nursery.start
         outcome = Campaign(options, servers, stack, proxy).run()
     text = ledger.row(outcome, options, seconds=time.monotonic() - began)
     ledger.append(text, options.ledger)

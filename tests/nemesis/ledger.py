@@ -41,6 +41,8 @@ def row(outcome: Outcome, options: argparse.Namespace, *, seconds: float) -> str
 
 def _world(outcome: Outcome, options: argparse.Namespace) -> str:
     text = f"{options.captures} captures, {options.workers} workers, {options.shards} shards, {options.rate:g}/s"
+    text += ", forked" if options.fork else ""
+    text += ", Kinesis of ministack" if options.quick else ""
     if options.speed > 1:
         text += f", table clock x{options.speed}"
     return text + "".join(f"; {count} {kind}" for kind, count in sorted(outcome.events.items()))

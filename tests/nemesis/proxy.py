@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, Self
 
-LOOPBACK = "127.0.0.1"
-HEAD_BYTES_MAX = 64 * 1024
+from tests.nemesis.message import HEAD_BYTES_MAX, LOOPBACK, Detour, Message, port_of, read_message
+
 DRIP_BYTES, DRIP_PAUSE_SECONDS = 16, 0.25
 POLL_SECONDS = 0.05
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _ITERATOR = re.compile(rb'"(?:Next)?ShardIterator"\s*:\s*"([^"]+)"')
 _SHARD = re.compile(rb'"ShardId"\s*:\s*"([^"]+)"')
 _HTML = b"<html><body><h1>The proxy is not well</h1></body></html>"
@@ -76,16 +75,6 @@ class Read(NamedTuple):
     shard: str
 
 
-class _Message(NamedTuple):
-    head: bytes
-    body: bytes
-
-    @property
-    def action(self) -> str:
-        target = _field(self.head, b"x-amz-target")
-        return target.rpartition(b".")[2].decode() if target else self.head.split(b" ", 1)[0].decode()
-
-
 class Gate:
     """A loopback port in front of an upstream."""
 
@@ -93,6 +82,7 @@ class Gate:
         self.name = name
         self.upstream = upstream
         """The port on loopback that requests are passed on to; may change when a server has moved."""
+        self.detour: Detour | None = None
         self.fault = PASS
         self.struck = 0
         """How many requests a fault was done to."""
@@ -144,7 +134,7 @@ class Gate:
                 self.struck += 1
                 _reset(writer)
                 return
-            request = await _message(reader, greet=writer)
+            request = await read_message(reader, greet=writer)
             fault = self.fault
             hit = fault.mode is not Mode.PASS and self._chance.random() < fault.share
             self.struck += hit
@@ -162,18 +152,31 @@ class Gate:
                 return
             await _give(writer, answer, slowly=mode is Mode.DRIP)
 
-    async def _ask(self, upstream: list[Any], request: _Message) -> _Message:
+    async def _ask(self, upstream: list[Any], request: Message) -> Message:
+        if self.detour is not None and self.detour.takes(request.head, request.body):
+            return await self._ask_once(self.detour.port, request)
         if upstream and upstream[0][0].at_eof():
             upstream.pop()[1].close()
         if not upstream:
             upstream.append(await asyncio.open_connection(LOOPBACK, self.upstream, limit=HEAD_BYTES_MAX))
         reader, writer = upstream[0]
         writer.write(request.head + request.body)
-        answer = await _message(reader, headless=request.action == "HEAD")
+        answer = await read_message(reader, headless=request.action == "HEAD")
         self._learn(request, answer)
         return answer
 
-    def _learn(self, request: _Message, answer: _Message) -> None:
+    async def _ask_once(self, port: int, request: Message) -> Message:
+        """Ask on a connection of its own: where a clock races, one that is kept is dropped before its next request."""
+        reader, writer = await asyncio.open_connection(LOOPBACK, port, limit=HEAD_BYTES_MAX)
+        try:
+            writer.write(request.head + request.body)
+            answer = await read_message(reader)
+        finally:
+            writer.close()
+        self._learn(request, answer)
+        return answer
+
+    def _learn(self, request: Message, answer: Message) -> None:
         """Note a read; an iterator is of the shard it was given out for."""
         if request.action not in {"GetShardIterator", "GetRecords"}:
             return
@@ -209,10 +212,11 @@ class Proxy:
         self._thread.join()
         self._loop.close()
 
-    def gate(self, name: str, url: str) -> Gate:
-        """Open a gate before a server on loopback."""
+    def gate(self, name: str, url: str, detour: Detour | None = None) -> Gate:
+        """Open a gate before a server on loopback; one with a detour stands before many, and notes no reads."""
         chance = random.Random(f"{self._seed}/{name}")
-        gate = Gate(name, int(url.rpartition(":")[2]), chance, self.reads.append)
+        gate = Gate(name, port_of(url), chance, self.reads.append if detour is None else lambda _: None)
+        gate.detour = detour
         self._gates.append((gate, self._do(gate.listen())))
         return gate
 
@@ -238,34 +242,7 @@ class Proxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _message(
-    reader: asyncio.StreamReader, *, greet: asyncio.StreamWriter | None = None, headless: bool = False
-) -> _Message:
-    """Read a request (with the writer to greet) or an answer; the head comes back without what concerns one hop."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    while head.startswith(b"HTTP/1.1 100"):
-        head = await reader.readuntil(b"\r\n\r\n")
-    if greet is not None and _field(head, b"expect"):
-        greet.write(_CONTINUE)
-        head = re.sub(rb"(?i)\r\nexpect:[^\r]*", b"", head)
-    if headless or head.startswith((b"HTTP/1.1 204", b"HTTP/1.1 304")):
-        return _Message(head, b"")
-    if b"chunked" in _field(head, b"transfer-encoding").lower():
-        body = await _chunks(reader)
-        return _Message(re.sub(rb"(?i)transfer-encoding:[^\r]*", b"Content-Length: %d" % len(body), head), body)
-    return _Message(head, await reader.readexactly(int(_field(head, b"content-length") or 0)))
-
-
-async def _chunks(reader: asyncio.StreamReader) -> bytes:
-    """Return a chunked body in one piece."""
-    body = b""
-    while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
-        body += (await reader.readexactly(size + 2))[:size]
-    await reader.readuntil(b"\r\n")
-    return body
-
-
-async def _give(writer: asyncio.StreamWriter, answer: _Message, *, slowly: bool) -> None:
+async def _give(writer: asyncio.StreamWriter, answer: Message, *, slowly: bool) -> None:
     data = answer.head + answer.body
     for start in range(0, len(data), DRIP_BYTES) if slowly else ():
         writer.write(data[start : start + DRIP_BYTES])
@@ -279,12 +256,6 @@ async def _give(writer: asyncio.StreamWriter, answer: _Message, *, slowly: bool)
 def _answer(status: str) -> bytes:
     head = f"HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: {len(_HTML)}\r\n\r\n"
     return head.encode() + _HTML
-
-
-def _field(head: bytes, name: bytes) -> bytes:
-    """Return a header's value, b"" when there is none."""
-    found = re.search(rb"(?i)\r\n" + name + rb":[ \t]*([^\r]*)", head)
-    return found.group(1) if found else b""
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

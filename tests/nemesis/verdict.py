@@ -111,10 +111,3 @@ def _archive_lags(stack: Stack, entries: Iterable[Entry], lookout: Lookout, arch
         return found
 
     return asyncio.run(read())
-
-
-def source_shards(stack: Stack) -> int:
-    """Return how many shards the tables' streams have had, as far as they are listed."""
-    tables, streams = stack.client("dynamodb"), stack.client("dynamodbstreams")
-    arns = [tables.describe_table(TableName=table)["Table"]["LatestStreamArn"] for table in stack.tables]
-    return sum(len(streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]) for arn in arns)

@@ -3,8 +3,12 @@
 import random
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
+from botocore.exceptions import BotoCoreError
+
+from tests.blackbox.stack import Stack
 from tests.nemesis.fleet import SERVICES, Fleet
 from tests.nemesis.proxy import PASS, Fault, Mode
 from tests.nemesis.servers import PERSIST_SECONDS, Servers
@@ -133,3 +137,21 @@ class Restarts:
         self._servers.restart(service, self._chance.uniform(0.0, 4.0))
         self._fleet.strike(service, PASS)
         self.done[f"restart {service}"] += 1
+
+
+class Rolls:
+    """Counts the shards that the streams of the tables go through; one that was trimmed is counted still."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.done: Counter[str] = Counter()
+        self._streams = stack.client("dynamodbstreams")
+        self._known: set[str] = set()
+
+    def turn(self) -> None:
+        """Look which shards there are; a server that does not answer is looked at the next time."""
+        with suppress(BotoCoreError):
+            for stream in self._streams.list_streams()["Streams"]:
+                arn = stream["StreamArn"]
+                listed = self._streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+                self._known |= {f"{arn} {shard['ShardId']}" for shard in listed}
+        self.done["roll"] = len(self._known) - len({each.split()[0] for each in self._known})
