@@ -81,6 +81,7 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
         self.seed = seed
         self.random = random.Random(seed)
         self.steps = 0
+        self.steps_max = STEPS_MAX
         self.met: Counter[Trouble] = Counter()
         """How often each kind of trouble has happened."""
         self.trace = 0
@@ -209,7 +210,7 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
         if host is not None and not self._may_run(host, handle):
             return
         self.steps += 1
-        if self.steps > STEPS_MAX:
+        if self.steps > self.steps_max:
             raise Livelock(self.steps)
         handle.context.run(handle.callback, *handle.args)
 
