@@ -128,7 +128,7 @@ class Campaign:
             for turn in self._turns:
                 turn()
             kind = self.options.only or self.chance.choices(list(KINDS), list(KINDS.values()))[0]
-            victims = self.fleet.victims(kind, self.chance)
+            victims = self.fleet.victims(kind, self.chance, self.weather.passed)
             for name in victims:
                 self.fleet.hit(name, kind)
             if len(victims) == 1:

@@ -5,7 +5,7 @@ import signal
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 from math import inf
@@ -81,9 +81,17 @@ class Fleet:
         lately = {read.gate for read in takewhile(lambda read: read.at >= since, reversed(self._proxy.reads))}
         return [name for name in self.present() if name in lately]
 
-    def victims(self, kind: str, chance: random.Random) -> list[str]:
-        """Return whom to hit: a reader of shards while another of his kind is ready, or all of a kind."""
-        eventually("somebody can be hit", START_SECONDS, self._replaceable, 0.3)
+    def victims(self, kind: str, chance: random.Random, meanwhile: Callable[[], object]) -> list[str]:
+        """Return whom to hit: a reader of shards while another of his kind is ready, or all of a kind.
+
+        Until there is one, `meanwhile` is called again and again.
+        """
+
+        def found() -> list[str]:
+            meanwhile()
+            return self._replaceable()
+
+        eventually("somebody can be hit", START_SECONDS, found, 0.3)
         name = chance.choice(self._replaceable())
         if kind != "ALL":
             return [name]

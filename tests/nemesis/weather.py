@@ -41,14 +41,19 @@ class Weather:
 
     def turn(self) -> None:
         """End the fault that has lasted long enough, begin another."""
-        if time.monotonic() < self._until:
+        if not self.passed():
             return
-        self.clear()
         fault, self._service = self._chance.choice(FAULTS), self._chance.choice(SERVICES)
         names = sorted(self._fleet.members)
         self._fleet.strike(self._service, fault, self._chance.choice([None, [self._chance.choice(names)]]))
         self.done[f"{fault.mode.value} {self._service}"] += 1
         self._until = time.monotonic() + self._chance.uniform(*FAULT_SECONDS)
+
+    def passed(self) -> bool:
+        """End the fault that has lasted long enough; return True when there is none."""
+        if time.monotonic() >= self._until:
+            self.clear()
+        return not self._service
 
     def clear(self) -> None:
         """End the fault of the moment."""
