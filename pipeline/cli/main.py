@@ -11,6 +11,7 @@ from pipeline.cli.capture import capture
 from pipeline.cli.check import check
 from pipeline.cli.demo import demo
 from pipeline.cli.diff import diff
+from pipeline.cli.drill import drill
 from pipeline.cli.export import export
 from pipeline.cli.failures import DONE, INTERRUPTED, tell
 from pipeline.cli.gaps import gaps
@@ -24,7 +25,6 @@ from pipeline.cli.restore import restore
 from pipeline.cli.run import run
 from pipeline.cli.setup import setup
 from pipeline.cli.status import status
-from pipeline.cli.verify import verify
 from pipeline.cli.version import version
 from pipeline.cli.worker import worker
 
@@ -44,12 +44,12 @@ COMMANDS = (
     setup,
     replicate,
     bootstrap,
-    verify,
     status,
     health,
     restore,
     history,
     diff,
+    drill,
     export,
     gaps,
     archive,

@@ -31,10 +31,10 @@ class Line:
 
 
 @contextmanager
-def progress(begins: str = "reading the archive") -> Iterator[Line]:
+def progress() -> Iterator[Line]:
     """Show a line while the work goes on, when somebody is watching."""
     if not sys.stderr.isatty():
         yield Line(None)
         return
-    with Console(stderr=True).status(begins) as status:
+    with Console(stderr=True).status("reading the archive") as status:
         yield Line(status)

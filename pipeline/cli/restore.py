@@ -33,6 +33,10 @@ from pipeline.settings import Settings
     show_default=True,
     help="Write units a second to use at most.",
 )
+@click.option(
+    "--follow", is_flag=True, help="Keep the table of --into warm: fill it, then apply what comes, until Ctrl-C."
+)
+@click.option("--once", is_flag=True, help="With --follow: end when the table has what the archive has now.")
 @archive_options
 @time_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -45,6 +49,9 @@ def restore(settings: Settings, /, *, name: str, as_json: bool, **given: Any) ->
     an item that was changed again later is kept, and each write is on the condition that the item is what the plan
     saw. Nothing is written before every hash of the archive was checked. Killed half way, run it again.
 
+    With --follow, and no time, a table of its own follows the archive, and nothing but the archive is asked. How far
+    it is lies in the table <name>-standby beside it; Ctrl-C or a kill does no harm, the next run goes on.
+
     Exit code 0: done as planned; 1: some items were not restored, or the answer was no; the report has the counts.
 
     Example: fanout restore --from 2026-11-24T10:41:00Z --to 2026-11-24T10:55:00Z --into orders --dry-run
@@ -53,6 +60,8 @@ def restore(settings: Settings, /, *, name: str, as_json: bool, **given: Any) ->
     from pipeline.wiring.reading import Question
     from pipeline.wiring.restore_report import Times
 
+    if given["follow"] or given["once"]:
+        return _follow(settings, given, as_json=as_json)
     with progress() as line:
         talk = wired.Talk(
             read_so_far(line),
@@ -73,6 +82,28 @@ def restore(settings: Settings, /, *, name: str, as_json: bool, **given: Any) ->
         )
     (put_json if as_json else put_report)(report)
     return _code(report, dry_run=given["dry_run"])
+
+
+def _follow(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> int:
+    """Keep a standby; other options than those of a place have no meaning for it."""
+    from pipeline.wiring import follow as wired
+    from pipeline.wiring.reading import Question
+
+    others = [name for name in ("at", "start", "end", "file", "keys", "prefix", "dry_run", "plan_file") if given[name]]
+    if others or not given["follow"] or not given["into"]:
+        raise click.UsageError("--follow takes --into TABLE, and --once, but no time, scope, file or plan")
+    with progress() as line:
+        report = wired.follow(
+            settings,
+            Question(given["topology"], given["table"]),
+            given["into"],
+            once=given["once"],
+            tell=lambda so_far: line.say(
+                f"following: {so_far.segments:,} segments, {so_far.put:,} items put, {so_far.deleted:,} deleted"
+            ),
+        )
+    (put_json if as_json else put_report)(report)
+    return PROBLEM_FOUND if report["incomplete"] else DONE
 
 
 def _agreed(report: Mapping[str, Any], name: str, line: Line) -> bool:

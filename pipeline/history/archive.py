@@ -3,7 +3,8 @@
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import NamedTuple
 
 from pipeline.model.errors import Corrupt
@@ -83,11 +84,39 @@ async def segments(objects: ObjectStore, starts: Mapping[str, Link] | None = Non
 
 async def has_more(objects: ObjectStore, starts: Mapping[str, Link] | None = None) -> bool:
     """Return True when the archive has segments behind `starts`; none is read."""
-    async for name in objects.names(FOLDER):
-        found = _NAME.fullmatch(name)
-        if found is not None and name > (starts or {}).get(found["shard"], _NOTHING).name:
+    async for name in names_behind(objects, starts or {}):
+        if _NAME.fullmatch(name):
             return True
     return False
+
+
+def shard_of(name: str) -> str:
+    """Return the `<stream>/<shard>` of a segment's name, empty for any other name."""
+    found = _NAME.fullmatch(name)
+    return found["shard"] if found else ""
+
+
+async def names_behind(objects: ObjectStore, links: Mapping[str, Link]) -> AsyncIterator[str]:
+    """Yield in ascending order the names that are not at or before the link of their shard.
+
+    Those are not listed either, or but a page of them: the listing jumps to each link.
+    """
+    after, more = "", True
+    while more:
+        more = False
+        async with aclosing(_listed(objects, after)) as listed:
+            async for name in listed:
+                link = links.get(shard_of(name), _NOTHING)
+                if name < link.name:
+                    after, more = link.name, True
+                    break
+                if name != link.name:
+                    yield name
+
+
+async def _listed(objects: ObjectStore, after: str) -> AsyncGenerator[str, None]:
+    async for name in objects.names(FOLDER, after):
+        yield name
 
 
 def _look(name: str, shard: str, data: bytes | None, link: Link | None) -> tuple[Link | None, Step]:
@@ -126,10 +155,7 @@ async def _read_ahead(objects: ObjectStore, links: Mapping[str, Link]) -> AsyncI
     """Yield (name, content) in order of name, some objects already being read while one is looked at."""
     waiting: deque[tuple[str, asyncio.Task[bytes | None]]] = deque()
     try:
-        async for name in objects.names(FOLDER):
-            found = _NAME.fullmatch(name)
-            if found is not None and found["shard"] in links and name <= links[found["shard"]].name:
-                continue
+        async for name in names_behind(objects, links):
             waiting.append((name, asyncio.ensure_future(_read(objects, name))))
             if len(waiting) == READ_AHEAD_MAX:
                 first, reading = waiting.popleft()

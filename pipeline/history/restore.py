@@ -1,7 +1,7 @@
 """Carrying a restore out: wishes from the archive against what the target holds, planned and then written."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -10,12 +10,14 @@ from pipeline.history.plan import Action, Aim, Tally, Whole, Window, Wish, decid
 from pipeline.history.trace import equal
 from pipeline.history.traces import Traces
 from pipeline.model.backoff import CALLS
-from pipeline.model.errors import Misconfigured, PipelineError, Rejected, RetryLater
+from pipeline.model.errors import Misconfigured, Rejected, RetryLater
+from pipeline.model.snapshot import digest_of
 from pipeline.ports import Chance, Clock, ItemStore, ItemWrite
 
 GROUP_ITEMS_MAX = 25
 """Items looked at in one call, and written side by side: what a kill leaves half done is at most so much."""
 BATCH_WRITES_MAX = 25
+DIGESTS_NAMED_MAX = 3
 ATTEMPTS_MAX = 10
 """How often an item is looked at and written again while answers are lost; a plan is repeated without harm."""
 
@@ -61,7 +63,7 @@ class Target:
         try:
             return await self._items.replace(write, step.have)
         except Rejected as error:
-            raise _refused(self._table, error) from error
+            raise refused(self._table, error, [write]) from error
 
     async def put_all(self, steps: list[Step]) -> None:
         """Put items without condition, in batches, until each is stored."""
@@ -70,7 +72,7 @@ class Target:
             try:
                 unprocessed = await self._persist(partial(self._items.write_batch, left[:BATCH_WRITES_MAX]))
             except Rejected as error:
-                raise _refused(self._table, error) from error
+                raise refused(self._table, error, left) from error
             left = (*unprocessed, *left[BATCH_WRITES_MAX:])
 
     async def pay(self, units: int) -> None:
@@ -170,8 +172,12 @@ async def _write_one(step: Step, aim: Aim, target: Target) -> Step:
     raise RetryLater(f"{ATTEMPTS_MAX} attempts to write one item came to nothing", hint="run the same command again")
 
 
-def _refused(table: str, error: PipelineError) -> Misconfigured:
+def refused(table: str, error: Rejected, writes: Sequence[ItemWrite]) -> Misconfigured:
+    """Return what to say of writes that a table refuses; the items are named by the digests of their keys."""
+    named = [digest_of(writes[index].keys).hex() for index in sorted(error.positions)]
+    some = ", ".join(named[:DIGESTS_NAMED_MAX]) + (", …" if len(named) > DIGESTS_NAMED_MAX else "")
     return Misconfigured(
-        f"table {table} refuses an item for good: {error.reason}",
-        hint="are the key attributes of the table those of the source? What was written so far stays; run it again",
+        f"table {table} refuses {len(named)} item(s) for good, key digest {some}: {error.reason}",
+        hint="are they over 400 KB, or the table's key attributes others than the source's? `--plan` tells which key"
+        " has which digest. What was written stays; --keys restores the others",
     )

@@ -130,19 +130,25 @@ class Traces:
 
 async def _joined(one: AsyncIterator[Trace], other: AsyncIterator[Trace]) -> AsyncIterator[Trace]:
     """Yield the traces of both, which are sorted, in their order; what both have of an item as one."""
-    a, b = await anext(one, None), await anext(other, None)
+    a, b = await _next(one), await _next(other)
     while a is not None or b is not None:
-        if b is None or (a is not None and _place(a) < _place(b)):
+        if b is None or (a is not None and a[0] < b[0]):
             assert a is not None
-            yield a
-            a = await anext(one, None)
-        elif a is None or _place(b) < _place(a):
-            yield b
-            b = await anext(other, None)
+            yield a[1]
+            a = await _next(one)
+        elif a is None or b[0] < a[0]:
+            yield b[1]
+            b = await _next(other)
         else:
-            a.merge(b)
-            yield a
-            a, b = await anext(one, None), await anext(other, None)
+            a[1].merge(b[1])
+            yield a[1]
+            a, b = await _next(one), await _next(other)
+
+
+async def _next(traces: AsyncIterator[Trace]) -> tuple[tuple[int, bytes], Trace] | None:
+    """Return the next trace and its place, None at the end."""
+    trace = await anext(traces, None)
+    return None if trace is None else (_place(trace), trace)
 
 
 def _place(trace: Trace) -> tuple[int, bytes]:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from pipeline.aws.items import DynamoDBItemStore
-from pipeline.aws.objects import S3ObjectStore
 from pipeline.aws.session import CONTROL, Aws
 from pipeline.aws.tables import KeyAttribute, Tables
 from pipeline.history.cost import usd
@@ -21,11 +20,10 @@ from pipeline.history.restore import Target, carry_out, plan
 from pipeline.history.traces import Traces
 from pipeline.model.errors import Misconfigured
 from pipeline.settings import Settings
-from pipeline.wiring.archive import archive_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.gaps import gap_row
 from pipeline.wiring.reading import Question, Source, aside, reach_for, source_of
-from pipeline.wiring.restore_report import Note, Times, asked, outcome, row_of
+from pipeline.wiring.restore_report import Note, Times, asked, note_store, outcome, row_of
 
 UNITS_PER_SECOND = 1000.0
 ITEMS_LISTED_MAX = 100
@@ -186,7 +184,14 @@ class _Restore:
         if not exists:
             tables = Tables(self._parts.aws.dynamodb(place.region, CONTROL), self._parts.around.clock)
             await tables.create(place.table, _attributes(source))
-        note = Note(self._note_store(), self._parts.around.clock.now_ms(), head, scope, aim, planned)
+        note = Note(
+            note_store(self._parts, self._question.topology),
+            self._parts.around.clock.now_ms(),
+            head,
+            scope,
+            aim,
+            planned,
+        )
         name = await note.begin()
         done = await carry_out(traces, aim, target, self._talk.written)
         await note.end(done)
@@ -237,15 +242,6 @@ class _Restore:
                 f"--plan {path}: cannot be written", hint="is there such a folder, and room?"
             ) from error
         return tally, rows
-
-    def _note_store(self) -> S3ObjectStore:
-        """Return where the record of a restore goes: beside the audit log, or the archive when there is none."""
-        settings = self._parts.settings
-        for each in settings.topologies.values():
-            if each.topology.name == "audit":
-                region = each.options.region or settings.stream.region
-                return S3ObjectStore(self._parts.aws, region, each.options.bucket, each.options.prefix)
-        return archive_of(self._parts, self._question.topology)
 
 
 async def _holds_items(items: DynamoDBItemStore, table: str) -> bool:

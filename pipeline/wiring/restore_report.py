@@ -8,12 +8,26 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from pipeline.aws.objects import S3ObjectStore
 from pipeline.history.keys import Scope
 from pipeline.history.moment import Moment, text_of
 from pipeline.history.plan import Aim, Tally, Window
 from pipeline.history.restore import Step
+from pipeline.model.snapshot import digest_of
 from pipeline.ports import ObjectStore
 from pipeline.wire.diff import diff
+from pipeline.wiring.archive import archive_of
+from pipeline.wiring.build import Parts
+
+
+def note_store(parts: Parts, topology: str) -> S3ObjectStore:
+    """Return where records of restores and drills go: beside the audit log, or the archive when there is none."""
+    settings = parts.settings
+    for each in settings.topologies.values():
+        if each.topology.name == "audit":
+            region = each.options.region or settings.stream.region
+            return S3ObjectStore(parts.aws, region, each.options.bucket, each.options.prefix)
+    return archive_of(parts, topology)
 
 
 class Times(NamedTuple):
@@ -48,7 +62,12 @@ def outcome(planned: Tally, done: Tally | None) -> dict[str, Any]:
 def row_of(step: Step, *, content: bool) -> dict[str, Any]:
     """Return an item of the plan: its key, what happens, which attributes; with `content` also old and new values."""
     changed = orjson.loads(diff(step.have, step.wish.then))
-    row = {"key": orjson.loads(step.wish.keys), "action": step.action.value, "attributes": list(changed)}
+    row = {
+        "key": orjson.loads(step.wish.keys),
+        "digest": digest_of(step.wish.keys).hex(),
+        "action": step.action.value,
+        "attributes": list(changed),
+    }
     return {**row, "content": changed} if content else row
 
 

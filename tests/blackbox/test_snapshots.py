@@ -1,7 +1,9 @@
 """Snapshots on an emulator: made by a worker and by command, read by restores, and what is before them pruned."""
 
+import base64
 import json
 import secrets
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -10,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.blackbox.stack import Process, Service, Stack, eventually, started
 from tests.emulators import Emulators
@@ -83,7 +87,9 @@ def wait_complete(stack: Stack, upto: str) -> None:
 def test_snapshots_are_made_read_and_what_is_before_them_goes(stack: Stack) -> None:
     """Every command a person types about snapshots does what its help says, and restores stay what they were."""
     archive = {**stack.shipped["archive"], "snapshot_hours": 1}
-    config = stack.write(stack.sections({"archive": archive}))
+    assert stack.fanout("audit", "keygen", "roots.pem").returncode == 0
+    audit = {**stack.shipped["audit"], "signing_key_file": str(stack.folder / "roots.pem")}
+    config = stack.write(stack.sections({"archive": archive, "audit": audit}))
     stack.create(config, 2)
     service = Service("run", config, stack.environment, stack.folder / "run.log", quick)
     stack._services.append(service)
@@ -99,15 +105,93 @@ def test_snapshots_are_made_read_and_what_is_before_them_goes(stack: Stack) -> N
         "a worker has made a snapshot", ARRIVE_SECONDS, lambda: report_of(stack, "archive", "check")["snapshots"], 1.0
     )
     assert service.terminate() == 0, service.tail()
-    made = report_of(stack, "archive", "compact", "--at", late)
-    assert made["made"]
+    made = report_of(stack, "archive", "compact", "--at", late)  # or a worker has made this very one
     assert made["tables"][0]["items"] == len(expected_early)
     assert not report_of(stack, "archive", "compact", "--at", late)["made"]
     items, began_with = restored(stack, late)
     assert items == dict.fromkeys(expected_early, "second")
     assert began_with == made["snapshot"]
     assert restored(stack, early)[0] == expected_early
+    drills(stack)
+    refuses_other_keys(stack)
+    follows(stack, config, items)
     prunes(stack, early, items)
+
+
+def drills(stack: Stack) -> None:
+    """Expect a drill to pass, to be repeatable, and to be signed by the key that signs roots."""
+    one = report_of(stack, "drill", "--all", "--seed", "x")
+    other = report_of(stack, "drill", "--items", "7", "--seed", "x", "--at", one["as_it_was_at"])
+    assert one["passed"], one
+    assert other["passed"], other
+    assert one["as_it_was_at"] == other["as_it_was_at"]
+    assert (one["items_compared"], other["items_compared"]) == (ITEMS, 7)
+    assert one["rpo_seconds"] > 0
+    assert one["live"]["compared"] > 0 or one["as_it_was_at"] < now()
+    data = stack.client("s3").get_object(Bucket=stack.audit, Key=f"b/{one['record']}")["Body"].read()
+    words, _, rest = data.partition(b"\n")
+    signature = base64.b64decode(json.loads(rest)["signature"])
+    key = load_pem_private_key((stack.folder / "roots.pem").read_bytes(), None).public_key()
+    assert isinstance(key, Ed25519PublicKey)
+    key.verify(signature, words)
+    assert json.loads(words)["seed"] == "x"
+
+
+def refuses_other_keys(stack: Stack) -> None:
+    """Expect a table with another key schema to be refused before anything is written."""
+    other = f"{stack.name}-other"
+    stack.client("dynamodb").create_table(
+        TableName=other,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "N"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    at = report_of(stack, "archive", "check")["watermark"]
+    for command in (["--at", at], ["--follow"]):
+        done = stack.fanout("restore", *command, "--into", other, "-c", str(stack.folder / "fanout.toml"))
+        assert done.returncode == 2
+        assert f"{other} has other key attributes than pk (S)" in done.stderr
+        assert "fix: give another name" in done.stderr
+
+
+def follows(stack: Stack, config: Path, items: dict[str, str]) -> None:
+    """Expect a standby to be the table, though its process is killed; and a table with items to be refused."""
+    warm = f"{stack.name}-warm"
+    command = ["restore", "--follow", "--into", warm]
+    first = report_of(stack, *command, "--once")
+    assert first["put"] == len(items)
+    assert texts(stack, warm) == items
+    running = stack.service("run", config, "run-again").start()
+    running.wait_working()
+    with (stack.folder / "follow.log").open("wb") as log:
+        following = subprocess.Popen(
+            [sys.executable, "-m", "pipeline", *command, "-c", str(config)],
+            cwd=stack.folder,
+            env=stack.environment,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        put(stack, "third")
+        third = dict.fromkeys(items, "third")
+        eventually("the standby follows", ARRIVE_SECONDS, lambda: texts(stack, warm) == third, 1.0)
+        put(stack, "fourth")
+    finally:
+        following.kill()
+        following.wait()
+    wait_complete(stack, now())
+    report_of(stack, *command, "--once")
+    assert texts(stack, warm) == dict.fromkeys(items, "fourth")
+    assert running.terminate() == 0
+    refused = stack.fanout("restore", "--follow", "--into", f"{warm}-standby", "-c", str(config))
+    assert refused.returncode == 2
+    items.update(dict.fromkeys(items, "fourth"))
+
+
+def texts(stack: Stack, table: str) -> dict[str, str]:
+    """Return the texts of a table's items by key."""
+    pages = stack.client("dynamodb").get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+    return {item["pk"]["S"]: item["text"]["S"] for page in pages for item in page["Items"]}
 
 
 def prunes(stack: Stack, early: str, items: dict[str, str]) -> None:

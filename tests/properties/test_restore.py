@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 
+import orjson
 import pytest
 
 from pipeline.history.keys import Scope
@@ -12,6 +13,7 @@ from pipeline.history.reading import gather
 from pipeline.history.restore import Target, carry_out, plan
 from pipeline.history.traces import Traces
 from pipeline.model.errors import Misconfigured, RetryLater
+from pipeline.model.snapshot import digest_of
 from pipeline.ports import ItemWrite
 from pipeline.testing.clock import SkippingClock
 from pipeline.testing.fakes import FakeItemStore, FakeObjectStore, FakeTable, SeededChance
@@ -230,6 +232,26 @@ def test_lost_answers_and_refusals_change_nothing_but_time() -> None:
             done = await carry_out(traces, aim, target_of(store))
             assert done.report() == planned.report()
             assert live.items == history.states[second]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_an_item_that_no_table_takes_is_named_by_its_digest(fresh: bool) -> None:
+    """An item over 400 KB stops the restore: its key's digest and the remedy are told, nothing of its content."""
+
+    async def story() -> None:
+        history = Recorded(2)
+        second = history.seconds[-1]
+        victim = next(iter(within(Scope("orders"), history.states[second], history.untouched)))
+        change = next(each for each in reversed(history.changes) if each.keys == victim)
+        large = orjson.dumps({**orjson.loads(victim), "secret": {"S": "x" * 500_000}})
+        history.changes[history.changes.index(change)] = change._replace(after=large)
+        traces = await traces_of(history, Scope("orders"), (second + 1000,))
+        with pytest.raises(Misconfigured, match=digest_of(victim).hex()) as caught:
+            await carry_out(traces, Whole(second + 1000), target_of(FakeItemStore(table_of({})), fresh=fresh))
+        assert "over 400 KB" in caught.value.hint
+        assert "xxx" not in str(caught.value)
 
     asyncio.run(story())
 
