@@ -55,6 +55,7 @@ class Audit:
         self._log = RangeLog(
             context.objects(settings.bucket, settings.prefix, region=settings.region),
             chain.ChainForm(settings.actor_attribute),
+            chain.end_of,
         )
 
     async def open(self) -> None:
