@@ -50,13 +50,14 @@ def signers_of(parts: Parts, writers: Mapping[str, RootWriter]) -> list[Alone]:
 def places_of(settings: Settings, aws: Aws, configured: ConfiguredTopology) -> Places:
     """Return where the log is, and where the second copy of its roots is."""
     options, home = configured.options, settings.stream.region
-    log = S3ObjectStore(aws, options.region or home, options.bucket, options.prefix)
+    log = S3ObjectStore(aws, options.region or home, options.bucket, options.prefix, options.storing)
     return Places(log, _witness(aws, options, home))
 
 
 def _witness(aws: Aws, options: Any, home: str) -> ObjectStore | None:
     if options.witness_bucket:
-        return S3ObjectStore(aws, options.witness_region or home, options.witness_bucket, options.witness_prefix)
+        region = options.witness_region or home
+        return S3ObjectStore(aws, region, options.witness_bucket, options.witness_prefix, options.storing)
     if options.witness_folder:
         return FolderObjectStore(Path(options.witness_folder), aws.threads(WRITE))
     return None
