@@ -58,7 +58,7 @@ def begin_and_kill(stack: Stack, config: Path, gap: str) -> None:
     process.wait()
 
 
-@pytest.mark.fault("D4")
+@pytest.mark.fault("D6")
 def test_a_gap_is_healed(stack_of: Callable[..., Stack]) -> None:
     """What was changed, deleted and added in the gap arrives; the gap is healed, in the state and the audit log."""
     stack = stack_of()
