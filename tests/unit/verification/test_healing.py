@@ -29,7 +29,8 @@ def changed(source: FakeTable, *copies: FakeTable, segments: int = 1, rows_max: 
         return Place(table.reader(), FakeItemStore(table))
 
     async def read() -> dict[bytes, bytes | None]:
-        reader, found = ChangedRows(place(source), [place(each) for each in copies]), {}
+        reader = ChangedRows(place(source), [place(each) for each in copies])
+        found: dict[bytes, bytes | None] = {}
         for segment in range(segments):
             start: bytes | None = None
             while True:
