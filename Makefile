@@ -11,6 +11,7 @@ BIN := .venv/bin
 READY := .venv/.stamp
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-input
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+PROCESSES ?= 2
 ARGS ?=
 
 help: ## List the targets
@@ -20,7 +21,7 @@ demo: $(READY) ## Run the whole job on an embedded AWS and prove it (ARGS="--cha
 	$(BIN)/fanout demo $(ARGS)
 
 test: $(READY) ## Run all tests; those that need Java or npm say so when they are missing (ARGS="-k lane")
-	$(BIN)/python -m pytest -rs -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -rs -m "not slow" -n $(PROCESSES) --dist loadgroup $(ARGS)
 
 test-slow: $(READY) ## Run the tests that take long: restore, quarantine, copy, faults and reshards on real processes
 	$(BIN)/python -m pytest -rs -m slow $(ARGS)

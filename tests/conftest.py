@@ -10,8 +10,11 @@ import pytest
 from pipeline.aws.session import Aws
 from tests.emulators import Emulators, opened
 from tests.faults.catalogue import coverage
+from tests.said import Summary
 
-_session: list[Emulators] = []
+ON_EMULATORS = {"blackbox", "contracts", "nemesis"}
+"""Folders whose tests take turns in one process: they mostly wait, and side by side they would wait for each other."""
+
 _numbers = itertools.count(1)
 
 
@@ -31,9 +34,7 @@ def name() -> str:
 @pytest.fixture(scope="session")
 def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
     """Emulators, started on demand."""
-    for found in opened(tmp_path_factory.mktemp("emulators")):
-        _session.append(found)
-        yield found
+    yield from opened(tmp_path_factory.mktemp("emulators"))
 
 
 @pytest.fixture
@@ -52,12 +53,19 @@ def aws_on(emulators: Emulators, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         clients.close()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have what tests say printed."""
+    config.pluginmanager.register(Summary())
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests on emulators to one process and every other file to whichever is free."""
+    for item in items:
+        folder = item.path.relative_to(item.config.rootpath / "tests").parts[0]
+        item.add_marker(pytest.mark.xdist_group("emulators" if folder in ON_EMULATORS else str(item.path)))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many faults have a test, and, in one line that cannot be missed, what this run did not prove."""
+    """Say how many faults have a test."""
     terminalreporter.write_line(coverage())
-    missing = {name: why for found in _session for name, why in found.unavailable.items()}
-    if missing:
-        what = "; ".join(f"{name}: {why}" for name, why in sorted(missing.items()))
-        terminalreporter.write_line(
-            f"NOT PROVEN in this run, because an emulator is missing: {what}", red=True, bold=True
-        )

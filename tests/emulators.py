@@ -10,6 +10,7 @@ from pipeline.local.child import Child, Unavailable
 from pipeline.local.dynamodb_local import dynamodb_local
 from pipeline.local.kinesis_local import kinesis_local
 from pipeline.local.ministack import EMULATOR_CREDENTIALS, ministack
+from tests.said import NOT_PROVEN, say
 
 ENDPOINTS = (
     "AWS_ENDPOINT_URL",
@@ -54,6 +55,7 @@ class Emulators:
                 self._running[name] = self._open.enter_context(_SERVICES[name][0](self._folder))
             except Unavailable as error:
                 self.unavailable[name] = str(error)
+                say(f"{NOT_PROVEN} in this run, because an emulator is missing: {name}: {error}")
         if name in self.unavailable:
             pytest.skip(f"{name}: {self.unavailable[name]}")
         return self._running[name].url

@@ -56,12 +56,12 @@ def bootstrap(
         (put_json if as_json else put_report)({"tables": [{"table": t, "phase": p} for t, p in phases.items()]})
         return DONE
     wish = wired.Wish(tables, topologies, segments, read_units, again, not no_wait)
-    report = wired.bootstrap(settings, wish, _tell if sys.stderr.isatty() else lambda _: None)
+    report = wired.bootstrap(settings, wish, tell if sys.stderr.isatty() else lambda _: None)
     (put_json if as_json else put_report)(report)
     return DONE if report["done"] else PROBLEM_FOUND
 
 
-def _tell(progress: "Progress") -> None:
+def tell(progress: "Progress") -> None:
     """Show on one line how far a table is."""
     share = f" of about {progress.about:,}" if progress.about else ""
     line = f"{progress.table}: {progress.rows:,}{share} rows read, {progress.arrived:,} arrived"

@@ -2,9 +2,11 @@
 
 import getpass
 import socket
+import sys
 
 import click
 
+from pipeline.cli.bootstrap import SEGMENTS_MAX, tell
 from pipeline.cli.failures import DONE, PROBLEM_FOUND
 from pipeline.cli.invocation import with_settings
 from pipeline.cli.render import put_json, put_report
@@ -14,7 +16,7 @@ from pipeline.settings import Settings
 
 @click.group()
 def gaps() -> None:
-    """List changes that were lost unread, and go on without them."""
+    """List changes that were lost unread, and go on without them or heal them."""
 
 
 @gaps.command(name="list")
@@ -47,3 +49,29 @@ def accept(settings: Settings, *, gap_id: str, by: str, as_json: bool) -> int:
     row = wired.accept(settings, gap_id, by or f"{getpass.getuser()}@{socket.gethostname()}")
     (put_json if as_json else put_report)(row)
     return DONE
+
+
+@gaps.command()
+@click.argument("gap_id", metavar="GAP")
+@click.option("--segments", type=click.IntRange(1, SEGMENTS_MAX), default=1, show_default=True, help="Readers at once.")
+@click.option(
+    "--read-units", type=click.FloatRange(0), default=0.0, help="Read capacity a second at most; 0: no limit."
+)
+@click.option("--by", default="", help="Who decides; your user and host name unless given.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@with_settings
+def heal(settings: Settings, *, gap_id: str, segments: int, read_units: float, by: str, as_json: bool) -> int:
+    """Go on behind a gap, and put right what was lost in it.
+
+    Capture and workers must be running. The source is read and compared with its replicas; what differs, and what
+    only a replica has, goes to every topology as it is now. Stopped with Ctrl-C or killed, the next call goes on
+    where it was. Exit code 0: healed; 1: not yet.
+    """
+    from pipeline.wiring.bootstrap import Wish
+    from pipeline.wiring.heal import heal as healed
+
+    wish = Wish(segments=segments, read_units_per_second=read_units)
+    who = by or f"{getpass.getuser()}@{socket.gethostname()}"
+    report = healed(settings, gap_id, who, wish, tell if sys.stderr.isatty() else lambda _: None)
+    (put_json if as_json else put_report)(report)
+    return DONE if report["gap"]["state"] == GapState.HEALED else PROBLEM_FOUND

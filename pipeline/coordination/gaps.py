@@ -131,6 +131,6 @@ class Gaps:
 def accept_hint(gap: GapRecord) -> str:
     """Return what a person can do about an open gap."""
     return (
-        "put right what may have changed at the destinations, then let the pipeline go on:"
-        f" `fanout gaps accept {gap.id}` (docs/how-to/gaps.md)"
+        f"`fanout gaps heal {gap.id}` goes on and reads again what may have changed,"
+        f" `fanout gaps accept {gap.id}` only goes on (docs/how-to/gaps.md)"
     )

@@ -17,6 +17,7 @@ from pipeline.coordination.arrivals import arrivals, is_complete
 from pipeline.coordination.copies import Copies, Phase, Run
 from pipeline.model.errors import Misconfigured
 from pipeline.model.snapshot import Arrived, shard_of
+from pipeline.ports import TableReader
 from pipeline.settings import Settings
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.core import checkpoint_key
@@ -109,18 +110,34 @@ async def _change_phase(parts: Parts, tables: Sequence[str], phase: Phase) -> di
     return phases
 
 
-class CopyOfTable:
-    """The copy of one table, from its first row to the last topology that has it."""
+def reader_of(parts: Parts, table: TableDescription) -> TableReader:
+    """Return what scans a table."""
+    return DynamoDBTableReader(parts.aws, table.region, table.name, [key.name for key in table.keys])
 
-    def __init__(self, parts: Parts, table: TableDescription, wish: Wish, tell: Tell) -> None:
+
+class CopyOfTable:
+    """The copy of one table, from its first row to the last topology that has it.
+
+    `reader` reads it another way than by a scan; such a copy has a `name` of its own, under which it is gone on with.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        table: TableDescription,
+        wish: Wish,
+        tell: Tell,
+        *,
+        reader: TableReader | None = None,
+        name: str = "",
+    ) -> None:
         self._parts = parts
         self._table = table
         self._wish = wish
         self._tell = tell
         around, stream = parts.around, parts.settings.stream
-        self._copies = Copies(around.store, around.log.name, table.name)
-        names = [key.name for key in table.keys]
-        self._reader = DynamoDBTableReader(parts.aws, table.region, table.name, names)
+        self._copies = Copies(around.store, around.log.name, name or table.name)
+        self._reader = reader or reader_of(parts, table)
         self._packer = Packer(
             Packing(WireForm(stream.wire), stream.lanes, stream.record_bytes_max, table.region), around.claims
         )

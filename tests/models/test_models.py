@@ -2,12 +2,12 @@
 
 import os
 import pkgutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.models import spin
+from tests.said import say
 
 LINES_MAX = 149
 MUTANTS_MIN = 3
@@ -20,7 +20,7 @@ MUTANTS = [(model, mutant) for model in spin.names() for mutant in spin.mutants(
 @pytest.mark.needs_spin
 @pytest.mark.timeout(spin.LARGE_CHECK_SECONDS_MAX)
 @pytest.mark.parametrize("model", spin.names())
-def test_a_model_holds(model: str, tmp_path: Path, say: Callable[[str], None]) -> None:
+def test_a_model_holds(model: str, tmp_path: Path) -> None:
     """In no state is an assertion wrong, every run ends, and it ends with all the work done."""
     verdict = spin.check(model, tmp_path, *([f"FAULTS={FAULTS}"] if FAULTS else []), large=bool(FAULTS))
     say(f"model {model}: {verdict.states:,} states in {verdict.seconds:.1f} s, no violation")
@@ -29,7 +29,7 @@ def test_a_model_holds(model: str, tmp_path: Path, say: Callable[[str], None]) -
 
 @pytest.mark.needs_spin
 @pytest.mark.parametrize(("model", "mutant"), MUTANTS)
-def test_a_mutant_fails(model: str, mutant: str, tmp_path: Path, say: Callable[[str], None]) -> None:
+def test_a_mutant_fails(model: str, mutant: str, tmp_path: Path) -> None:
     """What a model leaves out is missed: an assertion fails, or a run never ends."""
     verdict = spin.check(model, tmp_path, mutant)
     say(f"mutant {model} {mutant}: {verdict.violation or 'NOT FOUND'}")

@@ -35,7 +35,9 @@ class Poison:
         self._active = False
         self._names_reasons = self._random.random() < 0.7
         self.refused: set[Identity] = set()
-        """Changes that were refused and never written since."""
+        """Changes that were refused, and not written before or since."""
+        self._written: set[Identity] = set()
+        """Changes that the destination has: an old owner that wakes up may offer them once more and be refused."""
 
     def turn(self) -> None:
         """Spoil or mend the destination, perhaps."""
@@ -52,7 +54,8 @@ class Poison:
         if name != self.name or not self._active:
             return
         refused = {position: "bitter" for position, change in batch if change.keys in self._keys}
-        self.refused |= {(change.table, change.sequence) for _, change in batch if change.keys in self._keys}
+        bitter = {(change.table, change.sequence) for _, change in batch if change.keys in self._keys}
+        self.refused |= bitter - self._written
         if refused and not self._names_reasons:
             raise ValueError("a defect of the destination's client")
         if refused:
@@ -61,7 +64,8 @@ class Poison:
     def note_written(self, name: str, batch: Batch) -> None:
         """Note what the destination has after all."""
         if name == self.name:
-            self.refused -= {(change.table, change.sequence) for change in batch.changes}
+            self._written |= {(change.table, change.sequence) for change in batch.changes}
+            self.refused -= self._written
 
 
 class ParkedObjects(FakeObjectStore):
