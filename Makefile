@@ -65,7 +65,7 @@ bench-isolation: $(READY) ## Measure in virtual time what a bad topology does to
 
 lock: ## Resolve the dependencies again (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
-	$(COMPILE) --upgrade --extra demo --extra dev pyproject.toml -o requirements.lock
+	$(COMPILE) --upgrade --extra demo --extra dev --extra parquet --extra query pyproject.toml -o requirements.lock
 	$(COMPILE) --constraint requirements.lock pyproject.toml -o requirements-run.lock
 
 .PHONY: restore-proof

@@ -35,7 +35,7 @@ class AwsInspector:
             await self._open(table)
         keys = tuple((key.name, key.type) for key in table.keys)
         view = table.view_type if table.stream_enabled else ""
-        return TableFacts(ACTIVE if table.active else "not active", keys, view)
+        return TableFacts(ACTIVE if table.active else "not active", keys, view, table.indexes)
 
     async def log(self, region: str, name: str) -> LogFacts | None:
         """Return what is known of a Kinesis data stream, a shard of it opened."""

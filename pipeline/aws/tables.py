@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pipeline.aws.errors import translated
+from pipeline.aws.likeness import Likeness, index_texts, likeness
 from pipeline.aws.session import Caller
 from pipeline.aws.waiting import until
 from pipeline.model.errors import Misconfigured
@@ -46,6 +48,8 @@ class TableDescription:
     view_type: str
     id: str = ""
     """What tells it from an earlier table of its name."""
+    indexes: tuple[str, ...] = ()
+    """Its secondary indexes, in the words of `pipeline.aws.likeness`."""
 
 
 class Tables:
@@ -92,11 +96,37 @@ class Tables:
         ask = _create_request(name, keys)
         if stream:
             ask["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": VIEW_TYPE}
+        return await self._create(ask, tuple(keys), streaming=stream)
+
+    async def likeness(self, name: str) -> Likeness:
+        """Return how to make a table like this one. Raises Misconfigured when there is none of the name."""
+        with translated("dynamodb:DescribeTable", f"table {name}"):
+            table = await self._caller.run(_describe, self._caller.client, name)
+        if table is None:
+            raise Misconfigured(f"there is no table {name} in {self._caller.region}")
+        client, tags, ttl = self._caller.client, None, None
+        with suppress(Misconfigured), translated("dynamodb:ListTagsOfResource", f"table {name}"):
+            tags = await self._caller.run(_tags, client, table["TableArn"])
+        with suppress(Misconfigured), translated("dynamodb:DescribeTimeToLive", f"table {name}"):
+            ttl = await self._caller.run(_ttl_attribute, client, name)
+        return likeness(table, tags, ttl)
+
+    async def create_like(self, name: str, like: Likeness) -> TableDescription:
+        """Create a table with another's definition, unless it exists, and return it once it is active.
+
+        Raises Misconfigured when it exists with other keys.
+        """
+        return await self._create({"TableName": name, **like.request}, _keys(like.request), streaming=False)
+
+    async def _create(
+        self, ask: dict[str, Any], keys: tuple[KeyAttribute, ...], *, streaming: bool
+    ) -> TableDescription:
+        name = ask["TableName"]
         if await self.describe(name) is None:
             with translated("dynamodb:CreateTable", f"table {name}"):
                 await self._caller.run(_create, self._caller.client, ask)
-        table = await self._wait(name, streaming=stream)
-        if table.keys != tuple(keys):
+        table = await self._wait(name, streaming=streaming)
+        if table.keys != keys:
             raise Misconfigured(f"table {name} exists with other key attributes", hint="use another name")
         return table
 
@@ -131,6 +161,30 @@ def _create(client: DynamoDBClient, ask: dict[str, Any]) -> None:
         return  # somebody else was first
 
 
+def _tags(client: DynamoDBClient, arn: str) -> list[Any]:
+    found: list[Any] = []
+    ask: dict[str, Any] = {"ResourceArn": arn}
+    while True:
+        page = client.list_tags_of_resource(**ask)
+        found += page.get("Tags", [])
+        if not page.get("NextToken"):
+            return found
+        ask["NextToken"] = page["NextToken"]
+
+
+def _ttl_attribute(client: DynamoDBClient, name: str) -> str:
+    """Return the attribute of a table's time to live, "" when that is off."""
+    told = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    return told.get("AttributeName", "") if told.get("TimeToLiveStatus") in {"ENABLED", "ENABLING"} else ""
+
+
+def _keys(table: Any) -> tuple[KeyAttribute, ...]:
+    """Return the key attributes of a table or of a request to create it, hash attribute first."""
+    types = {a["AttributeName"]: a["AttributeType"] for a in table["AttributeDefinitions"]}
+    schema = sorted(table["KeySchema"], key=lambda part: part["KeyType"] != "HASH")
+    return tuple(KeyAttribute(part["AttributeName"], types[part["AttributeName"]]) for part in schema)
+
+
 def _create_request(name: str, keys: Sequence[KeyAttribute]) -> dict[str, Any]:
     kinds = ("HASH", "RANGE")
     return {
@@ -142,18 +196,17 @@ def _create_request(name: str, keys: Sequence[KeyAttribute]) -> dict[str, Any]:
 
 
 def _description(table: Any, region: str) -> TableDescription:
-    types = {a["AttributeName"]: a["AttributeType"] for a in table["AttributeDefinitions"]}
-    schema = sorted(table["KeySchema"], key=lambda part: part["KeyType"] != "HASH")
     stream = table.get("StreamSpecification", {})
     return TableDescription(
         name=table["TableName"],
         region=region,
         arn=table["TableArn"],
         active=table["TableStatus"] == "ACTIVE",
-        keys=tuple(KeyAttribute(part["AttributeName"], types[part["AttributeName"]]) for part in schema),
+        keys=_keys(table),
         stream_enabled=bool(stream.get("StreamEnabled")),
         stream_arn=table.get("LatestStreamArn", ""),
         stream_label=table.get("LatestStreamLabel", ""),
         view_type=stream.get("StreamViewType", ""),
         id=table.get("TableId", ""),
+        indexes=index_texts(table),
     )

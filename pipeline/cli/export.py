@@ -13,18 +13,36 @@ from pipeline.settings import Settings
 @click.command()
 @click.option("--at", "at", required=True, help="As it was at the end of this second: ISO 8601 with an offset.")
 @click.option("--to", "to", required=True, metavar="PLACE", help="s3://bucket/prefix, or a local folder.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["dynamodb-json", "parquet"]),
+    default="dynamodb-json",
+    show_default=True,
+    help="Of the data files; parquet needs the extra fanout[parquet].",
+)
 @archive_options
 @time_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @with_settings
 def export(
-    settings: Settings, *, at: str, to: str, topology: str, table: str, zone: str, unproven: bool, as_json: bool
+    settings: Settings,
+    *,
+    at: str,
+    to: str,
+    form: str,
+    topology: str,
+    table: str,
+    zone: str,
+    unproven: bool,
+    as_json: bool,
 ) -> int:
     """Write a table as it was at a second, in the layout of DynamoDB's own full export.
 
     Below PLACE comes AWSDynamoDB/ID/ with two manifests and data/, whose gzip files hold one line {"Item":…} an item:
     ImportTable takes that folder (DYNAMODB_JSON, GZIP). The same table and second have the same ID. The summary comes
-    last: killed half way, run it again. An export that is there already is left alone.
+    last: killed half way, run it again. An export that is there already is left alone. As Parquet the folder is
+    parquet/ID/; a row has the key's attributes and the item in DynamoDB JSON.
 
     Exit code 0: all items are in it; 1: it was written, but the archive lacks changes, which the report names.
 
@@ -35,6 +53,6 @@ def export(
 
     with progress() as line:
         talk = wired.Talk(read_so_far(line), lambda items: line.say(f"writing: {items:,} items"))
-        report = wired.export(settings, Question(topology, table, zone, unproven), at, to, talk)
+        report = wired.export(settings, Question(topology, table, zone, unproven), at, to, form, talk)
     (put_json if as_json else put_report)(report)
     return DONE if report["complete"] else PROBLEM_FOUND

@@ -19,6 +19,7 @@ from pipeline.cli.health import health
 from pipeline.cli.history import history
 from pipeline.cli.invocation import Invocation, shared_options
 from pipeline.cli.quarantine import quarantine
+from pipeline.cli.query import query
 from pipeline.cli.reference import reference
 from pipeline.cli.replicate import replicate
 from pipeline.cli.restore import restore
@@ -51,6 +52,7 @@ COMMANDS = (
     diff,
     drill,
     export,
+    query,
     gaps,
     archive,
     audit,

@@ -14,7 +14,7 @@ from pipeline.wire.export import (
     SUMMARY,
     About,
     DataFile,
-    DataFiles,
+    Files,
     Listed,
     checksum,
     files_manifest,
@@ -46,20 +46,12 @@ class Export:
     again. Before the summary is stored, every other object is.
     """
 
-    def __init__(
-        self,
-        objects: ObjectStore,
-        about: About,
-        clock: Clock,
-        chance: Chance,
-        *,
-        lines_bytes_max: int = LINES_BYTES_MAX,
-    ) -> None:
+    def __init__(self, objects: ObjectStore, about: About, files: Files, clock: Clock, chance: Chance) -> None:
         self._objects = objects
         self._about = about
+        self._files = files
         self._clock = clock
         self._chance = chance
-        self._lines_bytes_max = lines_bytes_max
 
     async def claim(self) -> None:
         """Make room: remove what a killed run left. Raises Misconfigured when the folder has anything else."""
@@ -79,14 +71,14 @@ class Export:
 
         Raises Misconfigured when somebody else writes into the same folder, RetryLater when the store does not answer.
         """
-        files, done, size_bytes = DataFiles(self._lines_bytes_max), list[Listed](), 0
+        done, size_bytes = list[Listed](), 0
         async for image in images:
-            full = files.add(image)
+            full = self._files.add(image)
             if full is not None:
                 done.append(await self._store(full))
                 size_bytes += len(full.data)
                 progress(sum(each.items for each in done))
-        last = files.end()
+        last = self._files.end()
         if last is not None:
             done.append(await self._store(last))
             size_bytes += len(last.data)

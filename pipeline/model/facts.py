@@ -12,6 +12,8 @@ class TableFacts(NamedTuple):
     """Key attributes and their types (S, N or B), hash first."""
     stream_view: str
     """View type of its stream, such as NEW_AND_OLD_IMAGES; "" when the stream is off."""
+    indexes: tuple[str, ...] = ()
+    """Its secondary indexes, each in words: equal words are equal indexes."""
 
 
 class LogFacts(NamedTuple):

@@ -202,6 +202,12 @@ def _look_at_keys(look: _Look, sources: Mapping[str, TableFacts], field: str, fa
                 f"its table has the key {_key(facts)}, source table {name} has {_key(source)}",
                 "create it anew with the key of the source table, or name another table",
             )
+        for index in sorted({*source.indexes} - {*facts.indexes}):
+            look.warn(
+                field,
+                f"its table has no index {index}, as source table {name} has it",
+                "add it to the replica if something reads it there; a local index needs a new table",
+            )
 
 
 def _key(facts: TableFacts) -> str:

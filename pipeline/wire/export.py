@@ -10,18 +10,21 @@ import hashlib
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
 VERSION = "2020-06-30"
 ROOT = "AWSDynamoDB"
+PARQUET_ROOT = "parquet"
 STARTED = "_started"
 SUMMARY = "manifest-summary.json"
 FILES = "manifest-files.json"
 CHECKSUM = ".md5"
 DATA = "data/"
-OUTPUT_FORMAT = "DYNAMODB_JSON"
+DYNAMODB_JSON = "DYNAMODB_JSON"
+PARQUET = "PARQUET"
+"""No format of the service's: its manifests, over files of ours."""
 GZIP = 31
 """zlib's number for gzip with the largest window. The header has no time: equal lines give equal bytes."""
 
@@ -36,6 +39,16 @@ class DataFile(NamedTuple):
     """Below the export's folder."""
     data: bytes
     items: int
+
+
+class Files(Protocol):
+    """What cuts items into files."""
+
+    def add(self, image: bytes) -> DataFile | None:
+        """Take in an item in DynamoDB JSON; return the file that is full with it."""
+
+    def end(self) -> DataFile | None:
+        """Return the last file; an export without items has one empty file."""
 
 
 class DataFiles:
@@ -67,7 +80,7 @@ class DataFiles:
         data, items = b"".join([*self._parts, self._packer.flush()]), self._items
         self._number += 1
         self._open()
-        return DataFile(f"{DATA}{self._number:06d}-{_md5(data).hex()[:16]}.json.gz", data, items)
+        return DataFile(f"{DATA}{self._number:06d}-{digest_of(data)[:16]}.json.gz", data, items)
 
 
 class Listed(NamedTuple):
@@ -91,11 +104,22 @@ class About:
     export_id: str
     export_ms: int
     start_ms: int
+    output_format: str = DYNAMODB_JSON
+
+    @property
+    def root(self) -> str:
+        """Return the folder that is all exports' of this format."""
+        return ROOT if self.output_format == DYNAMODB_JSON else PARQUET_ROOT
 
     @property
     def folder(self) -> str:
         """Return the key of the export's folder, with the slash at its end."""
-        return f"{self.prefix}/{ROOT}/{self.export_id}/".lstrip("/")
+        return f"{self.prefix}/{self.root}/{self.export_id}/".lstrip("/")
+
+
+def digest_of(data: bytes) -> str:
+    """Return what names a data file, so that equal names are equal bytes."""
+    return _md5(data).hex()
 
 
 def export_id(end_ms: int, *named: str) -> str:
@@ -149,7 +173,7 @@ def summary_manifest(about: About, items: int, end_ms: int) -> bytes:
         "manifestFilesS3Key": about.folder + FILES,
         "billedSizeBytes": 0,
         "itemCount": items,
-        "outputFormat": OUTPUT_FORMAT,
+        "outputFormat": about.output_format,
     }
     return orjson.dumps(summary)
 

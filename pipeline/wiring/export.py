@@ -14,7 +14,7 @@ from pipeline.aws.inspector import AwsInspector
 from pipeline.aws.objects import S3ObjectStore
 from pipeline.aws.session import CONTROL, WRITE, Aws
 from pipeline.aws.tables import Tables
-from pipeline.history.export import Export
+from pipeline.history.export import LINES_BYTES_MAX, Export
 from pipeline.history.moment import Moment, moment, text_of
 from pipeline.history.reading import Pass, gather, must_have_begun
 from pipeline.history.traces import Traces
@@ -22,13 +22,15 @@ from pipeline.model.errors import Misconfigured
 from pipeline.model.gap import GapState
 from pipeline.ports import ObjectStore
 from pipeline.settings import Settings
-from pipeline.wire.export import ROOT, About, export_id
+from pipeline.tabular.parquet import ParquetFiles
+from pipeline.wire.export import DYNAMODB_JSON, PARQUET, About, DataFiles, Files, export_id
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.gaps import gap_row
 from pipeline.wiring.reading import Question, Source, aside, reach_for, source_of
 
 S3 = "s3://"
 KEYS_LISTED_MAX = 100
+FORMATS = {"dynamodb-json": DYNAMODB_JSON, "parquet": PARQUET}
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()=/-]*")
 
@@ -63,22 +65,23 @@ class Place(NamedTuple):
         return self.folder or f"{S3}{self.bucket}/{self.prefix}"
 
 
-def export(settings: Settings, question: Question, at: str, to: str, talk: Talk) -> dict[str, Any]:
+def export(settings: Settings, question: Question, at: str, to: str, form: str, talk: Talk) -> dict[str, Any]:
     """Write the export; return the report, `complete` False when it lacks something. Raises PipelineError."""
     place = Place.read(to)
     with Aws(settings.aws.plain_http_hosts) as aws:
-        return asyncio.run(_export(parts_of(settings, aws), question, at, place, talk))
+        return asyncio.run(_export(parts_of(settings, aws), question, at, place, form, talk))
 
 
-async def _export(parts: Parts, question: Question, at: str, place: Place, talk: Talk) -> dict[str, Any]:
+async def _export(parts: Parts, question: Question, at: str, place: Place, form: str, talk: Talk) -> dict[str, Any]:
     asked = moment(at, question.zone)
     reach = await reach_for(parts, question, [asked])
     around = parts.around
     left_out: list[bytes] = []
     with aside(parts) as folder:
         source = await source_of(parts, question, folder, asked.end_ms)
-        about = await _about(parts, source, asked, place)
-        writer = Export(await _objects(parts, place, about), about, around.clock, around.chance)
+        about = await _about(parts, source, asked, place, FORMATS[form])
+        objects = await _objects(parts, place, about)
+        writer = Export(objects, about, _files(source, about), around.clock, around.chance)
         traces = Traces(source.scope(), (asked.end_ms,), folder, base=source.traces_of)
         met = await gather(source.objects, source.table, traces, reach.delivered, base=source.base, progress=talk.read)
         must_have_begun(asked, met.first_ms, source.table)
@@ -113,7 +116,13 @@ async def _images(traces: Traces, left_out: list[bytes]) -> AsyncIterator[bytes]
                 yield image
 
 
-async def _about(parts: Parts, source: Source, asked: Moment, place: Place) -> About:
+def _files(source: Source, about: About) -> Files:
+    if about.output_format == DYNAMODB_JSON:
+        return DataFiles(LINES_BYTES_MAX)
+    return ParquetFiles(dict(zip(source.schema.names, source.schema.types, strict=True)), LINES_BYTES_MAX)
+
+
+async def _about(parts: Parts, source: Source, asked: Moment, place: Place, output_format: str) -> About:
     region = parts.settings.source.region
     table = await Tables(parts.aws.dynamodb(region, CONTROL), parts.around.clock).describe(source.table)
     return About(
@@ -124,12 +133,13 @@ async def _about(parts: Parts, source: Source, asked: Moment, place: Place) -> A
         export_id=export_id(asked.end_ms, parts.settings.stream.name, source.table),
         export_ms=asked.second_ms,
         start_ms=parts.around.clock.now_ms(),
+        output_format=output_format,
     )
 
 
 async def _objects(parts: Parts, place: Place, about: About) -> ObjectStore:
     if place.folder:
-        return FolderObjectStore(Path(place.folder, ROOT, about.export_id), parts.aws.threads(WRITE))
+        return FolderObjectStore(Path(place.folder, about.folder), parts.aws.threads(WRITE))
     home = parts.settings.source.region
     region = await AwsInspector(parts.aws, parts.around.clock, home).bucket(place.bucket)
     if region is None:

@@ -15,7 +15,7 @@ from pipeline.aws.tables import KeyAttribute, TableDescription, Tables
 from pipeline.model.errors import Misconfigured
 from pipeline.ports import Clock
 from pipeline.settings import Settings
-from pipeline.settings.destinations import PlaceKind, destinations
+from pipeline.settings.destinations import Place, PlaceKind, destinations
 
 KEYS_MAX = 2
 
@@ -101,16 +101,25 @@ async def _destinations(settings: Settings, aws: Aws, clock: Clock, sources: Tab
             tables = Tables(aws.dynamodb(place.region, CONTROL), clock)
             if await tables.describe(place.name) is None:
                 source = place.name if place.name in topology.tables else topology.tables[0]
-                yield Step(f"table {place.region}/{place.name}", partial(_like, tables, place.name, sources, source))
+                yield await _replica(tables, place, sources, source)
             positions = getattr(topology.options, "positions_table", "")
             if positions and getattr(topology.options, "mode", "") == "exact" and not await tables.describe(positions):
                 yield Step(f"table {place.region}/{positions}", partial(tables.create_positions, positions))
 
 
-async def _like(tables: Tables, name: str, sources: Tables, source: str) -> TableDescription:
-    described = await sources.describe(source)
-    assert described is not None, "the source was there, or was made, before"
-    return await tables.create(name, described.keys)
+async def _replica(tables: Tables, place: Place, sources: Tables, source: str) -> Step:
+    """Return the step that makes a replica like its source; one that is made in the same run has keys only."""
+    what = f"table {place.region}/{place.name}"
+    if await sources.describe(source) is None:
+        return Step(what, partial(_alike, tables, place.name, sources, source))
+    like = await sources.likeness(source)
+    told = [f"with {', '.join(like.taken)}"] if like.taken else []
+    told += [f"without {'; '.join(like.left)}"] if like.left else []
+    return Step("; ".join([f"{what}, like {source}", *told]), partial(tables.create_like, place.name, like))
+
+
+async def _alike(tables: Tables, name: str, sources: Tables, source: str) -> TableDescription:
+    return await tables.create_like(name, await sources.likeness(source))
 
 
 async def _buckets(settings: Settings, aws: Aws) -> AsyncIterator[Step]:

@@ -1,11 +1,13 @@
 """`fanout export` on an emulator: read by another hand, and taken by ImportTable into a table."""
 
+import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from tests.blackbox.stack import Stack, eventually
 from tests.blackbox.test_restore import ARRIVE_SECONDS, Table, complete, next_second, report_of
@@ -87,6 +89,7 @@ def test_an_export_is_read_by_another_hand_and_imported(stack: Stack) -> None:
     assert copy.found() == wanted
     into_a_folder(stack, then, len(wanted))
     refuses(stack, what, bucket)
+    asked_in_sql(stack, then, wanted)
 
 
 def into_a_folder(stack: Stack, then: str, count: int) -> None:
@@ -116,3 +119,30 @@ def refuses(stack: Stack, what: list[str], bucket: str) -> None:
         done = stack.fanout("export", "--at", at, "--to", to, "-c", config)
         assert (done.returncode, reason in done.stderr) == (2, True), (reason, done.stderr)
     assert bucket_objects(stack, bucket) == before
+
+
+def asked_in_sql(stack: Stack, then: str, wanted: dict[str, str]) -> None:
+    """Expect the table of that second, and the changes up to it, to be there for SQL; and as Parquet."""
+    name, config = stack.tables[0], str(stack.folder / "fanout.toml")
+    told = report_of(stack, "query", f'SELECT pk, text, n, item FROM "{name}"', "--at", then)
+    assert {row[0]: row[1] for row in told["rows"]} == wanted
+    assert {row[2] for row in told["rows"]} == {float(key.removeprefix("item-")) + 0.5 for key in wanted}
+    assert json.loads(told["rows"][0][3])["pk"] == {"S": told["rows"][0][0]}
+    sql = "SELECT kind, count(*) FROM changes GROUP BY kind ORDER BY kind"
+    told = report_of(stack, "query", sql, "--at", then)
+    assert told["rows"] == [["INSERT", ITEMS], ["MODIFY", ITEMS // 3], ["REMOVE", ITEMS // 10]]
+    sql = f"SELECT '=1+1' AS a, -1 AS b, c.new->>'$.text.S' FROM changes c JOIN \"{name}\" USING (pk) LIMIT 1"
+    assert stack.fanout("query", sql, "-c", config).returncode == 2
+    done = stack.fanout("query", "SELECT '=1+1' AS a, -1 AS b", "--csv", "-c", config)
+    assert (done.returncode, done.stdout) == (0, "a,b\n'=1+1,-1\n"), done.stderr
+    for sql, reason in (
+        ("SELECT * FROM nowhere", "there is no table nowhere"),
+        ("SELECT * FROM read_text('fanout.toml')", "file system operations are disabled"),
+        ("DELETE FROM changes", "not one SELECT"),
+    ):
+        done = stack.fanout("query", sql, "-c", config)
+        assert (done.returncode, reason in done.stderr) == (2, True), (reason, done.stderr)
+    report = report_of(stack, "export", "--at", then, "--to", "out", "--format", "parquet")
+    files = sorted((stack.folder / "out" / report["folder"] / "data").iterdir())
+    rows = [row for file in files for row in parquet.read_table(file).to_pylist()]
+    assert {row["pk"]: json.loads(row["item"])["text"]["S"] for row in rows} == wanted

@@ -72,3 +72,50 @@ def test_a_stream_of_no_table_is_refused(tables: Tables, run: Run, name: str) ->
     """Switching on the stream of an absent table names the table and region."""
     with pytest.raises(Misconfigured, match=rf"{name} in {REGION}"):
         run(tables.enable_stream(name))
+
+
+INDEXED: dict[str, Any] = {
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "a_sort", "KeyType": "RANGE"}],
+    "AttributeDefinitions": [{"AttributeName": n, "AttributeType": t} for n, t in (("pk", "S"), ("a_sort", "N"))],
+    "ProvisionedThroughput": {"ReadCapacityUnits": 3, "WriteCapacityUnits": 4},
+    "LocalSecondaryIndexes": [
+        {
+            "IndexName": "local",
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "a_sort", "KeyType": "RANGE"}],
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+        }
+    ],
+    "GlobalSecondaryIndexes": [
+        {
+            "IndexName": "global",
+            "KeySchema": [{"AttributeName": "a_sort", "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["x", "b"]},
+            "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 2},
+        }
+    ],
+}
+
+
+def test_a_table_is_made_like_another(aws: Aws, tables: Tables, run: Run, name: str) -> None:
+    """It has the other's keys, indexes and throughput, but never its time to live; making it again changes nothing."""
+    client = aws.dynamodb(REGION, CONTROL).client
+    client.create_table(TableName=name, **INDEXED)
+    client.update_time_to_live(TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"})
+    like = run(tables.likeness(name))
+    made = run(tables.create_like(f"{name}-copy", like))
+    assert made.keys == run(tables.describe(name)).keys == KEYS
+    assert made.indexes == run(tables.describe(name)).indexes
+    assert len(made.indexes) == 2
+    assert run(tables.create_like(f"{name}-copy", like)) == made
+    copy = client.describe_table(TableName=f"{name}-copy")["Table"]
+    assert copy["ProvisionedThroughput"]["WriteCapacityUnits"] == 4
+    assert copy["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"]["WriteCapacityUnits"] == 2
+    ttl = client.describe_time_to_live(TableName=f"{name}-copy")["TimeToLiveDescription"]
+    assert ttl["TimeToLiveStatus"] == "DISABLED"
+    assert any("time to live (expires)" in each for each in like.left)
+
+
+def test_a_table_like_none_is_refused(tables: Tables, run: Run, name: str) -> None:
+    """The error names the table that is not there."""
+    with pytest.raises(Misconfigured, match=f"there is no table {name}"):
+        run(tables.likeness(name))

@@ -16,7 +16,7 @@ from pipeline.model.errors import Misconfigured, PipelineError, RetryLater
 from pipeline.testing.clock import SkippingClock
 from pipeline.testing.fakes import FakeObjectStore, Faults, SeededChance
 from pipeline.testing.faults import Killed, When, kill
-from pipeline.wire.export import About, export_id
+from pipeline.wire.export import About, DataFiles, export_id
 from tests.export_reader import Wrong, read
 from tests.recorded import Recorded
 
@@ -57,7 +57,7 @@ IMAGES = tuple(
 
 def writer(store: FakeObjectStore) -> Export:
     """Return an export with small files."""
-    return Export(store, ABOUT, SkippingClock(), SeededChance(1), lines_bytes_max=SMALL)
+    return Export(store, ABOUT, DataFiles(SMALL), SkippingClock(), SeededChance(1))
 
 
 async def exported(store: FakeObjectStore, *images: bytes) -> Exported:

@@ -188,6 +188,16 @@ def test_one_thing_wrong(tmp_path: Path, case: str) -> None:
     assert fix in finding.fix
 
 
+def test_a_replica_without_an_index_is_a_warning(tmp_path: Path) -> None:
+    """It works without, and whoever reads by the index there would miss it; an index of its own is no finding."""
+    by_state = "by-state (global: state HASH; ALL)"
+    account = Account().with_table("us-east-1", "orders", SOURCE._replace(indexes=(by_state, "other")))
+    account = account.with_table("eu-west-1", "orders-copy", TableFacts("ACTIVE", KEYS, "", ("other", "own")))
+    (finding,) = look(tmp_path, account)
+    assert (finding.severity, finding.field) == (Severity.WARNING, "topologies.copy.table")
+    assert f"no index {by_state}, as source table orders has it" in finding.reason
+
+
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     """A resource that is missing or denied does not hide the next."""
     nothing = Account(tables={}, logs={}, buckets={}, denied={"orders": Misconfigured("dynamodb:DescribeTable")})
