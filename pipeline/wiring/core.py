@@ -24,12 +24,16 @@ from pipeline.delivery.shard import ShardDelivery
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
 from pipeline.model.errors import RetryLater
+from pipeline.model.gap import SURELY_KEPT_MS
 from pipeline.model.state import Report
 from pipeline.ports import Chance, Clock, Log, ObjectStore, StateStore, TableStream
 from pipeline.wire.redrive import request_key
 
 logger = logging.getLogger(__name__)
 
+THROUGH_STORED_SHARE = 96
+"""The checkpoint of an idle shard may be so much of `sure_ms` behind (a quarter of an hour) in what it says of the time
+up to which all was read."""
 CAPTURE = "capture"
 """What stands for a topology's name in the key of a capture's checkpoint."""
 
@@ -48,6 +52,8 @@ class Surroundings:
     lease_seconds: float
     checkpoint_seconds: float
     ring_bytes_max: int
+    sure_ms: int = SURELY_KEPT_MS
+    """A record of the Kinesis stream that is younger was not trimmed."""
 
 
 def capture_of(around: Surroundings, stream: TableStream, packing: Packing) -> TableCapture:
@@ -88,8 +94,10 @@ def delivery_of(
             delivery.known[shard],
             {name: _follower(around, group, shard, runner, quarantine) for name, runner in topologies.items()},
             partial(checkpoint_key, group),
+            gaps,
             ring_bytes_max=around.ring_bytes_max,
             checkpoint_seconds=around.checkpoint_seconds,
+            sure_ms=around.sure_ms,
         )
 
     crew = Crew(leases, around.clock, around.chance, around.lease_seconds, build)
@@ -117,7 +125,8 @@ def checkpoint_key(group: str, shard: str, name: str) -> str:
 def _follower(
     around: Surroundings, group: str, shard: str, runner: TopologyRunner, quarantine: Quarantine | None
 ) -> Follower:
-    cursor = Cursor(around.log.name, shard, runner.appetite, Report(moved_at=around.clock.monotonic()))
+    report, stored_ms = Report(moved_at=around.clock.monotonic()), around.sure_ms // THROUGH_STORED_SHARE
+    cursor = Cursor(around.log.name, shard, runner.appetite, report, stored_ms)
     slot = _slot(around, group, shard, runner.name)
     follower = Follower(cursor, slot)
     if quarantine is not None:
