@@ -60,8 +60,8 @@ bootstrap-proof: $(READY) ## Copy a table while it changes and the copy is kille
 bench: $(READY) ## Print the figures of a larger demo run as JSON
 	$(BIN)/fanout demo --changes 20000 --json $(ARGS)
 
-bench-isolation: $(READY) ## Measure in virtual time what a bad topology does to the lag of another
-	$(BIN)/python -m benchmarks.isolation
+bench-isolation: $(READY) ## Measure what a bad topology does to the lag of another (REAL=1: real processes, 10 minutes)
+	$(BIN)/python -m benchmarks.$(if $(REAL),isolation_real $(ARGS),isolation)
 
 lock: ## Resolve the dependencies again (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }

@@ -21,6 +21,8 @@ GATHER_PAGES_MAX = 8
 GATHER_BYTES_MAX = 4 * 1024 * 1024
 BUSY_CHANGES = 500
 """A page with this many changes says that more are waiting: gather, so that few, large records travel."""
+FRESH_REFUSED_MAX = 2
+"""So many new iterators at a shard's oldest record may be refused as trimmed in a row before that is a gap."""
 IDLE_SECONDS_MIN = 0.1
 IDLE_SECONDS_MAX = 1.0
 
@@ -54,6 +56,7 @@ class ShardCapture:
         self._passing: GapRecord | None = None
         """A gap that somebody decided to pass, until what lies behind it is found."""
         self._iterator: str | None = None
+        self._fresh_refused = 0
         self._read: int | None = None
         self._idle_seconds = IDLE_SECONDS_MIN
 
@@ -138,17 +141,21 @@ class ShardCapture:
                 return SourcePage((), None)  # nothing of the shard is left, and that was accepted
         self.report.reads += 1
         try:
-            return await self._stream.read(self.shard, self._iterator)
+            page = await self._stream.read(self.shard, self._iterator)
         except IteratorExpired as error:
             self._iterator = None
             raise RetryLater(error.reason) from error
         except Gap as error:
-            if fresh or self._read is not None:
+            if self._read is not None or self._fresh_refused >= FRESH_REFUSED_MAX:
                 raise
-            # Of a shard still empty, DynamoDB Local takes an older iterator for trimmed once the first record is there.
+            # Of a shard still empty, DynamoDB Local takes an older iterator for trimmed once the first record is there,
+            # and a new one, too, when that record comes before its first use.
             # Nothing was read yet, so nothing is passed by: the shard begins where its oldest record is now.
             self._iterator = None
+            self._fresh_refused += fresh
             raise RetryLater(error.reason) from error
+        self._fresh_refused = 0
+        return page
 
     async def _forward(self, changes: list[Change]) -> None:
         lanes = {}
@@ -176,6 +183,7 @@ class ShardCapture:
     def _go_back(self) -> None:
         """Read next what follows the checkpoint."""
         self._iterator, self._read, self._passing = None, self._slot.saved.sequence, None
+        self._fresh_refused = 0
 
     async def _stop_at(self, error: Gap) -> None:
         """Note what was lost, tell it, and stand still until somebody has decided; then begin at the oldest change."""

@@ -47,6 +47,10 @@ def toml(sections: Sections) -> str:
 class Process(Protocol):
     """What is needed of a process: a Popen is one."""
 
+    @property
+    def pid(self) -> int:
+        """Return its process id."""
+
     def poll(self) -> int | None:
         """Return the exit code, None while it lives."""
 
@@ -109,6 +113,12 @@ class Service:
     def running(self) -> bool:
         """Return True while the process lives."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Return the process id of the running process."""
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """End it with SIGKILL: it learns nothing of that. Killing what is not there does nothing."""

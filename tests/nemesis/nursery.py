@@ -27,14 +27,19 @@ class Forked:
     """A forked process, used like a Popen."""
 
     def __init__(self, nursery: "Nursery", pid: int) -> None:
-        self.pid = pid
+        self._pid = pid
         self._nursery = nursery
         self._code: int | None = None
+
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+        return self._pid
 
     def poll(self) -> int | None:
         """Return the exit code, -9 after SIGKILL; None while it lives."""
         if self._code is None:
-            self._code = self._nursery.ask({"poll": self.pid})["code"]
+            self._code = self._nursery.ask({"poll": self._pid})["code"]
         return self._code
 
     def wait(self, timeout: float | None = None) -> int:
@@ -49,7 +54,7 @@ class Forked:
     def send_signal(self, number: int) -> None:
         """Send a signal unless it has ended: until it is polled its pid is nobody else's."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            os.kill(self._pid, number)
 
     def kill(self) -> None:
         """Send SIGKILL."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.capture.packing import Packer, Packing, WireForm
-from pipeline.capture.shard import ShardCapture
+from pipeline.capture.shard import FRESH_REFUSED_MAX, ShardCapture
 from pipeline.coordination.checkpoints import CheckpointSlot
 from pipeline.coordination.gaps import Gaps
 from pipeline.model.errors import Gap
@@ -29,8 +29,8 @@ class World:
         self.packer = Packer(Packing(WireForm.COMPACT, 1, 1_000_000, "us-east-1"), None)
         self.log = FakeLog("changes", self.clock)
 
-    async def captured(self, before: Callable[[], None], after: Callable[[], None]) -> ShardCapture:
-        """Return the capture after `before`, 5 s, `after`, and 5 s more: less than a halt lasts."""
+    async def captured(self, before: Callable[[], None], after: Callable[[], None], refused: int = 1) -> ShardCapture:
+        """Return the capture after `before`, 5 s, `after`, reads refused, and 5 s more: less than a halt lasts."""
         (shard,) = await self.stream.shards()
         before()
         gaps = Gaps(FakeStateStore(), "changes", self.clock)
@@ -38,7 +38,7 @@ class World:
         task = asyncio.create_task(capture.run())
         await self.clock.advance(5.0)
         after()
-        self.stream.faults.before("read", Gap("trimmed"))
+        self.stream.faults.before("read", Gap("trimmed"), times=refused)
         await self.clock.advance(5.0)
         task.cancel()
         await asyncio.wait([task])
@@ -64,11 +64,19 @@ def test_trimmed_after_something_was_read_is_a_gap(run: Run) -> None:
     assert (capture.report.flow, capture.report.changes) == (Flow.HALTED, 1)
 
 
-@pytest.mark.fault("D2")
-def test_trimmed_at_the_oldest_record_is_a_gap(run: Run) -> None:
-    """A new iterator that is refused will not be mended by another: the shard halts, and is not retried in a loop."""
+def test_a_record_between_iterator_and_read_is_no_gap(run: Run) -> None:
+    """A new iterator of an empty shard may be refused too, when the first record came in between: it is replaced."""
     world = World()
-    world.stream.faults.before("read", Gap("trimmed"), times=2)
+    world.stream.faults.before("read", Gap("trimmed"))
+    capture = run(world.captured(lambda: world.put(1), lambda: None, refused=0))
+    assert (capture.report.flow, capture.report.changes) == (Flow.FLOWING, 1)
+
+
+@pytest.mark.fault("D2")
+def test_trimmed_at_the_oldest_record_again_and_again_is_a_gap(run: Run) -> None:
+    """New iterators that are all refused are not mended by another: the shard halts, and is not retried for ever."""
+    world = World()
+    world.stream.faults.before("read", Gap("trimmed"), times=10)
     capture = run(world.captured(lambda: None, lambda: None))
     assert capture.report.flow is Flow.HALTED
-    assert world.stream.faults.calls["read"] == 1
+    assert world.stream.faults.calls["read"] == FRESH_REFUSED_MAX + 1
