@@ -21,7 +21,7 @@ class SinkContext:
         self.tables = tables
         self.clock = clock
         self._region = region
-        self._aws = aws
+        self._aws = aws.share(f"topology-{name}")
 
     def objects(self, bucket: str, prefix: str = "", *, region: str = "") -> ObjectStore:
         """Return a store for S3 objects under `prefix`; the stream's region when none is given."""
