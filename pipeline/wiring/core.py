@@ -1,5 +1,6 @@
 """Captures and deliveries from ports: the same assembly for the service and for a simulated world."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ def delivery_of(
     group = around.log.name
     leases = _leases(around, group)
     gaps = Gaps(around.store, around.log.name, around.clock)
+    turn = asyncio.Lock()
 
     def build(shard: str) -> ShardDelivery:
         return ShardDelivery(
@@ -86,7 +88,7 @@ def delivery_of(
             around.clock,
             around.chance,
             delivery.known[shard],
-            {name: _follower(around, group, shard, runner, quarantine) for name, runner in topologies.items()},
+            {name: _follower(around, group, shard, runner, quarantine, turn) for name, runner in topologies.items()},
             partial(checkpoint_key, group),
             ring_bytes_max=around.ring_bytes_max,
             checkpoint_seconds=around.checkpoint_seconds,
@@ -115,11 +117,16 @@ def checkpoint_key(group: str, shard: str, name: str) -> str:
 
 
 def _follower(
-    around: Surroundings, group: str, shard: str, runner: TopologyRunner, quarantine: Quarantine | None
+    around: Surroundings,
+    group: str,
+    shard: str,
+    runner: TopologyRunner,
+    quarantine: Quarantine | None,
+    turn: asyncio.Lock,
 ) -> Follower:
     cursor = Cursor(around.log.name, shard, runner.appetite, Report(moved_at=around.clock.monotonic()))
     slot = _slot(around, group, shard, runner.name)
-    follower = Follower(cursor, slot)
+    follower = Follower(cursor, slot, turn, around.clock)
     if quarantine is not None:
         key = request_key(group, shard, runner.name)
         follower.parking = Parking(quarantine, runner.name, cursor, slot, follower.save)
