@@ -107,6 +107,10 @@ class ShardDelivery:
         """Store the topology's settled progress if there is any. Raises LeaseLost or RetryLater."""
         await self.followers[topology].save()
 
+    async def leave(self, topology: str) -> None:
+        """Save as above, and that this owner ends in order. Raises LeaseLost or RetryLater."""
+        await self.followers[topology].leave()
+
     async def run(self) -> None:
         """Work until every topology has ended here, or the lease is lost."""
         tasks = [asyncio.ensure_future(self._follow(name)) for name in self.followers]
@@ -215,10 +219,8 @@ class ShardDelivery:
         if beginning is None:
             await self._clock.sleep(PARENT_SECONDS)
             return
-        follower.cursor.begin(await follower.slot.claim(beginning.checkpoint))
+        await follower.begin(beginning.checkpoint)
         follower.missing = self._passage.at_start(follower.cursor, name, beginning)
-        follower.cursor.report.flowing()
-        follower.started = True
 
     async def _stand(self, name: str, follower: Follower, missing: GapRecord) -> None:
         """Note a gap and stand before it; go on once it is accepted. Raises LeaseLost."""

@@ -72,6 +72,8 @@ class Healing:
 
     async def _told(self, gap: GapRecord) -> GapRecord:
         """Return the gap once every lane has its mark: all that was captured before it lies before the mark."""
+        if gap.topology:
+            return gap  # it stands before that topology alone, in no lane
         clock = self._parts.around.clock
         until = clock.monotonic() + TOLD_SECONDS_MAX
         while not gap.told:
@@ -141,5 +143,7 @@ class Healing:
         )
         outbox = Outbox(around.log, around.clock, around.chance, _retried)
         healed = await self._gaps.decide(gap.id, GapState.HEALED, by)
+        if gap.topology:
+            return healed
         await GapTeller(self._gaps, Packer(packing, around.claims), outbox).tell_end(healed, healed.until)
         return healed
