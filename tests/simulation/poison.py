@@ -35,8 +35,9 @@ class Poison:
         self._active = False
         self._names_reasons = self._random.random() < 0.7
         self.refused: set[Identity] = set()
-        """Changes that were refused and were never written, neither before nor since."""
+        """Changes that were refused, and not written before or since."""
         self._written: set[Identity] = set()
+        """Changes that the destination has: an old owner that wakes up may offer them once more and be refused."""
 
     def turn(self) -> None:
         """Spoil or mend the destination, perhaps."""
@@ -53,8 +54,8 @@ class Poison:
         if name != self.name or not self._active:
             return
         refused = {position: "bitter" for position, change in batch if change.keys in self._keys}
-        named = {(change.table, change.sequence) for _, change in batch if change.keys in self._keys}
-        self.refused |= named - self._written  # an old owner may be refused what its heir has written
+        bitter = {(change.table, change.sequence) for _, change in batch if change.keys in self._keys}
+        self.refused |= bitter - self._written
         if refused and not self._names_reasons:
             raise ValueError("a defect of the destination's client")
         if refused:
@@ -63,9 +64,8 @@ class Poison:
     def note_written(self, name: str, batch: Batch) -> None:
         """Note what the destination has after all."""
         if name == self.name:
-            written = {(change.table, change.sequence) for change in batch.changes}
-            self._written |= written
-            self.refused -= written
+            self._written |= {(change.table, change.sequence) for change in batch.changes}
+            self.refused -= self._written
 
 
 class ParkedObjects(FakeObjectStore):
