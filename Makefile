@@ -36,8 +36,8 @@ check: $(READY) ## Format, lint, types, import rules, house rules
 fuzz: $(READY) ## Give parsers and wires many generated inputs (EXAMPLES=10000)
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),1000) $(BIN)/python -m pytest --timeout 0 tests/faults/test_data.py tests/faults/test_parsers.py
 
-simulate: $(READY) ## Run the core in simulated worlds (SEEDS=1000, or SEED=105 to repeat one)
-	$(BIN)/python -m tests.simulation.campaign $(if $(SEED),$(SEED) 1,$(or $(FIRST),0) $(or $(SEEDS),1000))
+simulate: $(READY) ## Run the core in simulated worlds (SEEDS=1000, or SEED=105 to repeat one; LIFE=long)
+	$(BIN)/python -m tests.simulation.campaign $(if $(SEED),$(SEED) 1,$(or $(FIRST),0) $(or $(SEEDS),1000)) $(LIFE)
 
 mutants: $(READY) ## Plant known bugs: the simulated worlds must find each (SEEDS=1000)
 	$(BIN)/python -m tests.simulation.gate $(or $(SEEDS),1000) $(ARGS)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.cli.pages import PAGES as GENERATED
 from tests import house_rules as rules
+from tests import scorecard
 from tests.faults import page as faults_page
 
 ROOT = Path(__file__).parents[1]
@@ -85,6 +86,12 @@ class TestThisRepository:
         """docs/faults.md lists each fault with the tests that inject it: `python -m tests.faults.page` writes it."""
         require_none(
             rules.stale_pages({faults_page.PATH: PAGES[faults_page.PATH]}, {faults_page.PATH: faults_page.page()})
+        )
+
+    def test_the_scorecard_agrees_with_the_ledgers(self) -> None:
+        """docs/scorecard.md is the sum of the ledgers' rows: `python -m tests.scorecard` writes it."""
+        require_none(
+            rules.stale_pages({scorecard.PATH: PAGES.get(scorecard.PATH, "")}, {scorecard.PATH: scorecard.page()})
         )
 
     def test_the_image_gets_what_is_tested(self) -> None:

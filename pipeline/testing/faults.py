@@ -1,7 +1,6 @@
 """Faults to order: the same for every fake, and for one worker's way to it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,18 +66,13 @@ class Faults:
         """Raise `error` after the effect of the next calls, after `skip` good ones."""
         self._plan.append(_Planned(call, "after", error, skip, times))
 
-    @asynccontextmanager
-    async def around(self, call: str) -> AsyncIterator[None]:
+    def around(self, call: str) -> "Around":
         """Surround the effect of a call with what was ordered for it."""
         self.calls[call] = self.calls.get(call, 0) + 1
-        number = self.total
-        await self._reach(call, "before", number)
-        yield
-        if self.watch is not None:
-            await self.watch()
-        await self._reach(call, "after", number)
+        return Around(self, call, self.total)
 
-    async def _reach(self, call: str, when: When, number: int) -> None:
+    async def reach(self, call: str, when: When, number: int) -> None:
+        """Do what was ordered for this moment of a call."""
         if self.pause is not None:
             await self.pause()
         if self._dead:
@@ -102,6 +96,26 @@ class Faults:
         except Killed:
             self._dead = True
             raise
+
+
+class Around:
+    """The moments before and after the effect of one call."""
+
+    def __init__(self, faults: Faults, call: str, number: int) -> None:
+        self._faults = faults
+        self._call = call
+        self._number = number
+
+    async def __aenter__(self) -> None:
+        """Do what was ordered before the effect."""
+        await self._faults.reach(self._call, "before", self._number)
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Do what was ordered after the effect, if it took place."""
+        if kind is None:
+            if self._faults.watch is not None:
+                await self._faults.watch()
+            await self._faults.reach(self._call, "after", self._number)
 
 
 async def kill() -> None:

@@ -47,6 +47,7 @@ def run(command: list[str], path: Path, folder: Path = ROOT) -> subprocess.Compl
         ("test", 1, "ci: FAILED: test"),
         ("check|test", 1, "ci: FAILED: check test"),
         ("simulate", 1, "ci: FAILED: simulate"),
+        ("mutants", 1, "ci: FAILED: mutants"),
         ("sweep", 1, "ci: FAILED: sweep"),
     ],
 )

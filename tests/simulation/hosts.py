@@ -28,6 +28,7 @@ LEASE_SECONDS = 10.0
 STEP_SECONDS = LEASE_SECONDS / 3
 DRAIN_SECONDS = 5.0
 HANG_RATE = 0.1
+HAND_OVER_SECONDS = 0.1
 NAMES = ("replica", "archive", "audit")
 PIPELINE = "changes"
 LINGER_SECONDS = {"replica": 0.0, "archive": 2.0, "audit": 1.0}
@@ -211,35 +212,40 @@ def _runner(setup: Setup, name: str) -> TopologyRunner:
 
 
 async def pump(delivery: StreamDelivery, runners: Mapping[str, TopologyRunner], clock: SimClock, host: Host) -> None:
-    """Do what the Faust worker does: hand batches over, one at a time for each topology and shard."""
-    pumps: dict[tuple[ShardDelivery, str], asyncio.Task[None]] = {}
+    """Do what the Faust worker does: hand over what the cursors allow, one at a time for each topology and shard."""
+    held: list[ShardDelivery] = []
+    desks: dict[tuple[ShardDelivery, str], Desk] = {}
     while True:
-        held = set(delivery.deliveries.values())
-        for key in [key for key in pumps if key[0] not in held]:
-            pumps.pop(key).cancel()
-        for key in sorted(((d, name) for d in held for name in runners), key=lambda k: (k[0].shard.id, k[1])):
-            if key not in pumps:
-                pumps[key] = asyncio.ensure_future(_pump(*key, runners[key[1]], clock, host))
-        await clock.sleep(0.2)
+        if held != (holding := [*delivery.deliveries.values()]):
+            for key in [key for key in desks if key[0] not in holding]:
+                desks.pop(key).writing.cancel()
+            new = [(each, name) for each in holding if each not in held for name in runners]
+            desks |= {key: Desk(*key, runners[key[1]]) for key in new}
+            held = holding
+        if not host.stopping.is_set():
+            for desk in desks.values():
+                desk.fill()
+        await clock.sleep(HAND_OVER_SECONDS)
 
 
-async def _pump(delivery: ShardDelivery, name: str, runner: TopologyRunner, clock: SimClock, host: Host) -> None:
-    """Write one batch while the next one waits."""
-    waiting: asyncio.Queue[Batch] = asyncio.Queue(1)
+class Desk:
+    """Writes one batch of a topology on a shard while the next ones wait."""
 
-    async def take() -> None:
-        while not host.stopping.is_set():
-            batch = delivery.take(name)
-            if batch is None:
-                await clock.sleep(0.1)
-            else:
-                await waiting.put(batch)
+    def __init__(self, delivery: ShardDelivery, name: str, runner: TopologyRunner) -> None:
+        self._delivery = delivery
+        self._name = name
+        self._waiting: asyncio.Queue[Batch] = asyncio.Queue()
+        self.writing = asyncio.ensure_future(self._write(delivery, name, runner, self._waiting))
 
-    async def write() -> None:
+    def fill(self) -> None:
+        """Take what the cursor allows."""
+        while (batch := self._delivery.take(self._name)) is not None:
+            self._waiting.put_nowait(batch)
+
+    @staticmethod
+    async def _write(delivery: ShardDelivery, name: str, runner: TopologyRunner, waiting: asyncio.Queue[Batch]) -> None:
         while True:
             batch = await waiting.get()
             follower = delivery.followers[name]
             await runner.deliver(batch, follower)
             delivery.settle(name, batch)
-
-    await asyncio.gather(take(), write())

@@ -6,11 +6,11 @@ Every task belongs to the host in whose context it was made. A killed host's tas
 
 import asyncio
 import contextvars
-import heapq
 import random
 from asyncio import events
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from heapq import heappop, heappush
 from typing import Any
 
 from pipeline.model.errors import PipelineError
@@ -37,7 +37,8 @@ class Host:
         self.skew_ms = skew_ms
         self.stopping = asyncio.Event()
         """Set by SIGTERM."""
-        self.tasks: list[asyncio.Task[Any]] = []
+        self.tasks: set[asyncio.Task[Any]] = set()
+        """Those that have not ended."""
         self.work: list[Any] = []
         """Its captures, or its delivery."""
 
@@ -92,7 +93,8 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
         """Asked before every step of a living host, which it may kill."""
         self._now = 0.0
         self._ready: list[Handle] = []
-        self._timers: list[tuple[float, int, Handle]] = []
+        self._timers: list[tuple[float, int, Handle | asyncio.Future[Any], Any]] = []
+        """When, in which order, what is called, or the future that is done then, and its result."""
         self._count = 0
 
     def time(self) -> float:
@@ -117,11 +119,15 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
         self._push(when, handle)
         return handle
 
-    async def nap(self, seconds: float) -> None:
-        """Wait in virtual time: `asyncio.sleep` in fewer steps of Python."""
-        future = self.create_future()
-        self.call_later(seconds, _wake, future)
-        await future
+    def finish_later(self, delay: float, future: "asyncio.Future[Any]", result: Any = None) -> None:
+        """Let a future be done after a virtual delay, unless it is by then: whoever awaits it is ready at once."""
+        self._push(self._now + max(0.0, delay), future, result)
+
+    def nap(self, seconds: float) -> "asyncio.Future[None]":
+        """Return what to await in order to wait in virtual time: `asyncio.sleep` in fewer steps."""
+        future: asyncio.Future[None] = asyncio.Future(loop=self)
+        self.finish_later(seconds, future)
+        return future
 
     def create_future(self) -> "asyncio.Future[Any]":
         """Return a future of this loop."""
@@ -132,7 +138,7 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
         host = HOST.get() if context is None else context.get(HOST)
         if host is not None:
-            host.tasks.append(task)
+            host.tasks.add(task)
             task.add_done_callback(self._look)
         return task
 
@@ -158,8 +164,9 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
         events._set_running_loop(self)
         try:
             main = self.create_task(future) if asyncio.iscoroutine(future) else future
+            step = self._step
             while not main.done() and self.failure is None:
-                self._step()
+                step()
             if self.failure is not None:
                 raise self.failure
             return main.result()
@@ -175,6 +182,9 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
 
     def _look(self, task: "asyncio.Task[Any]") -> None:
         """End the run when a host's task died of what the core does not raise on purpose: that is a defect."""
+        host = HOST.get()
+        if host is not None:
+            host.tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, PipelineError):
             self.fail(error)
@@ -191,19 +201,24 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
         """Return False."""
         return False
 
-    def _push(self, when: float, handle: Handle) -> None:
+    def _push(self, when: float, due: "Handle | asyncio.Future[Any]", result: Any = None) -> None:
         self._count += 1
-        heapq.heappush(self._timers, (when, self._count, handle))
+        heappush(self._timers, (when, self._count, due, result))
 
     def _step(self) -> None:
         ready = self._ready
         while not ready:
             self._pass_time()
         number = len(ready)
-        index = int(self.random.random() * number) if number > 1 else 0
+        if number == 1:
+            index = 0
+            handle = ready.pop()
+        else:
+            index = int(self.random.random() * number)
+            handle = ready[index]
+            ready[index] = ready[-1]
+            ready.pop()
         self.trace = (self.trace * 1_000_003 ^ (index + 31 * number)) & 0xFFFFFFFFFFFF
-        ready[index], ready[-1] = ready[-1], ready[index]
-        handle = ready.pop()
         if handle.dropped:
             return
         host: Host | None = handle.context.get(HOST)
@@ -226,21 +241,19 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
         return host.alive
 
     def _pass_time(self) -> None:
-        timers = self._timers
-        while timers and timers[0][2].dropped:
-            heapq.heappop(timers)
-        if not timers:
+        """Let all happen that is due next; what is dropped passes no time."""
+        timers, passed = self._timers, False
+        while timers and not (passed and timers[0][0] > self._now):
+            when, _, due, result = heappop(timers)
+            if due.dropped if isinstance(due, Handle) else due.done():
+                continue
+            self._now, passed = max(self._now, when), True
+            if isinstance(due, Handle):
+                self._ready.append(due)
+            else:
+                due.set_result(result)
+        if not passed:
             raise Stuck(f"at {self._now:.3f} s")
-        self._now = now = max(self._now, timers[0][0])
-        while timers and timers[0][0] <= now:
-            handle = heapq.heappop(timers)[2]
-            if not handle.dropped:
-                self._ready.append(handle)
-
-
-def _wake(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 class SimClock:
@@ -251,12 +264,12 @@ class SimClock:
 
     def monotonic(self) -> float:
         """Return virtual seconds: every host's own, so they need not agree with another's wall clock."""
-        return self._loop.time()
+        return self._loop._now
 
     def now_ms(self) -> int:
         """Return the host's wall clock, which may be wrong."""
         host = HOST.get()
-        return 1_763_800_000_000 + round(self._loop.time() * 1000) + (host.skew_ms if host else 0)
+        return 1_763_800_000_000 + round(self._loop._now * 1000) + (host.skew_ms if host else 0)
 
     async def sleep(self, seconds: float) -> None:
         """Wait in virtual time."""

@@ -153,6 +153,8 @@ class State(FakeStateStore):
         self._tables = tables
         self._log = log
         self._archive = archive
+        self._checkpoints: dict[str, Checkpoint] = {}
+        """What the rows say that are stored."""
         self._reached = {"archive": archive.reached, "audit": audit.reached, "replica": replica.reached}
         self.archived: Collection[str] = ()
         """The tables the archive wants."""
@@ -169,7 +171,8 @@ class State(FakeStateStore):
             lease, name = row.key.split("@")
             group, shard = lease.rsplit(":", 1)
             now = from_fields(row.fields, row.key)
-            then = from_fields(before.fields, row.key) if before else Checkpoint()
+            then = self._checkpoints.get(row.key, Checkpoint())
+            self._checkpoints[row.key] = now
             if now.position < then.position or (then.ended and not now.ended):
                 raise Violation(f"I10 {row.key} goes back from {then.position} to {now.position}")
             if name in self._reached:

@@ -1,9 +1,11 @@
 """The life of a world: writes while hosts die, stand still, are stopped and shards move; then healing, then rest."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from tests.simulation.logs import Violation
 from tests.simulation.loop import SimLoop
@@ -12,6 +14,28 @@ from tests.simulation.world import World
 
 HEAL_SECONDS = 300.0
 HOSTS = ("capture", "capture", "worker", "worker", "worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How much happens in a world before it heals."""
+
+    rounds: range
+    """How many times something is written, and perhaps something befalls a host."""
+    changes: tuple[int, ...] = (1,)
+    """How many changes are made at a time."""
+    rates: tuple[float, ...] = (0.0, 0.02, 0.1)
+    """How often each kind of fate comes, by rounds."""
+
+    def changes_now(self, draw: random.Random) -> int:
+        """Draw how many changes are made; where there is no choice nothing is drawn."""
+        return draw.choice(self.changes) if len(self.changes) > 1 else self.changes[0]
+
+
+SHORT = Life(range(20, 150))
+"""What CI runs."""
+LONG = Life(range(100, 400), changes=(1, 1, 1, 2, 20), rates=(0.02, 0.1))
+"""Several times as many changes and deaths: for campaigns, not for CI."""
 
 
 @dataclass
@@ -33,18 +57,20 @@ class Tally:
     """How often each kind of trouble happened."""
 
 
-async def scenario(world: World, tally: Tally, hosts: Sequence[str] = HOSTS) -> None:
+async def scenario(world: World, tally: Tally, hosts: Sequence[str] = HOSTS, life: Life = SHORT) -> None:
     """Live through one seed. Raises Violation when there is no rest in the end."""
     draw = world.loop.random
     for kind in hosts:
         world.start(kind)
     world.operate()
-    rates = {name: draw.choice((0.0, 0.02, 0.1)) for name in ("kills", "stops", "pauses", "reshards", "trims")}
+    rates = {name: draw.choice(life.rates) for name in ("kills", "stops", "pauses", "reshards", "trims")}
     fates = dict(zip(rates, (world.kill, world.terminate, world.pause, world.reshard, world.trim), strict=True))
     burst = draw.choice((0.0, 0.0, 0.8))
-    for n in range(draw.randrange(20, 150)):
-        world.write(n)
-        tally.changes += 1
+    numbers = count()
+    for _ in range(draw.choice(life.rounds)):
+        for _ in range(life.changes_now(draw)):
+            world.write(next(numbers))
+            tally.changes += 1
         if draw.random() >= burst:
             await asyncio.sleep(draw.expovariate(2))
         for name, fate in fates.items():
@@ -66,12 +92,12 @@ async def rest(world: World, every_seconds: float = 2.0) -> None:
         await asyncio.sleep(every_seconds)
 
 
-def run(seed: int, tally: Tally) -> None:
+def run(seed: int, tally: Tally, life: Life = SHORT) -> None:
     """Run one seed. Raises whatever promise it broke."""
     loop = SimLoop(seed)
     world = World(loop)
     try:
-        loop.run_until_complete(scenario(world, tally))
+        loop.run_until_complete(scenario(world, tally, life=life))
     finally:
         tally.seeds += 1
         tally.met += loop.met
