@@ -16,6 +16,7 @@ from pipeline.coordination.copies import Copies, Phase, Run
 from pipeline.coordination.pace import Pace
 from pipeline.history.watermark import uncaptured
 from pipeline.model.snapshot import shard_of
+from pipeline.model.storing import Storing
 from pipeline.plugin import ItemStore, ItemWrite, Mirror, ObjectStore, Rejected
 from pipeline.testing.fakes import FakeItemStore, FakeTable
 from pipeline.verification.judge import Finding, Judge, Kind
@@ -48,9 +49,11 @@ class ReplicaContext(NamedTuple):
         """Return a region's tables."""
         return self.regions[region]
 
-    def objects(self, bucket: str, prefix: str = "", *, region: str = "") -> ObjectStore:
+    def objects(
+        self, bucket: str, prefix: str = "", *, region: str = "", storing: Storing | None = None
+    ) -> ObjectStore:
         """Refuse: a replica has no objects."""
-        raise AssertionError((bucket, prefix, region))
+        raise AssertionError((bucket, prefix, region, storing))
 
     def folder(self, path: str) -> ObjectStore:
         """Refuse: a replica has no files."""

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.delivery.cursor import Appetite
+from pipeline.delivery.appetite import Appetite
 from pipeline.delivery.topology import TopologyRunner
 from pipeline.model.change import Change, ChangeKind
 from pipeline.model.shard import Shard
