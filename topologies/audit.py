@@ -1,6 +1,7 @@
 """A log of who changed what, when, in immutable S3 objects, each entry committing to the one before."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pipeline.plugin import Batch, Context, Misconfigured, RangeLog, RetentionMode, Storing, Topology, chain
 
@@ -41,7 +42,7 @@ class Settings:
 
     retention_days: int = 0
     """Days in which nobody may delete or replace an object, log and witness; the buckets need Object Lock. 0: none."""
-    retention_mode: RetentionMode = RetentionMode.GOVERNANCE
+    retention_mode: Literal["GOVERNANCE", "COMPLIANCE"] = "GOVERNANCE"
     """Who may shorten that: with GOVERNANCE whoever has a permission of its own for it, with COMPLIANCE nobody."""
     kms_key: str = ""
     """KMS key with which objects are encrypted at rest; empty: as the bucket has it."""
@@ -49,7 +50,7 @@ class Settings:
     @property
     def storing(self) -> Storing:
         """Return how objects are kept."""
-        return Storing(self.retention_days, self.retention_mode, self.kms_key)
+        return Storing(self.retention_days, RetentionMode(self.retention_mode), self.kms_key)
 
     def __post_init__(self) -> None:
         if self.signing_key_file and self.signing_kms_key:

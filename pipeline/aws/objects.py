@@ -104,12 +104,12 @@ async def bucket_exists(aws: Aws, region: str, bucket: str) -> bool:
         return await caller.run(_exists, caller.client, bucket)
 
 
-async def create_bucket(aws: Aws, region: str, bucket: str) -> None:
-    """Create the bucket in the region, unless it is already ours."""
+async def create_bucket(aws: Aws, region: str, bucket: str, *, lock: bool = False) -> None:
+    """Create the bucket in the region, with Object Lock if asked, unless it is already ours."""
     caller = aws.s3(region, CONTROL)
-    where: dict[str, Any] = {}
+    where: dict[str, Any] = {"ObjectLockEnabledForBucket": True} if lock else {}
     if region != _US_EAST_1:
-        where = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        where["CreateBucketConfiguration"] = {"LocationConstraint": region}
     with translated("s3:CreateBucket", f"bucket {bucket}"):
         await caller.run(_create_bucket, caller.client, {"Bucket": bucket, **where})
 

@@ -116,9 +116,10 @@ class RootWriter:
         Raises Corrupt when they differ, or lack what was there: nothing is signed on top of that.
         """
         log, witness = self._places
+        theirs = await self._newest(witness) if witness else None  # before the log: what is there now, the log may have
         newest = await self._newest(log)
         if witness is not None:
-            newest = await self._same_in_both(newest, await self._newest(witness), witness)
+            newest = await self._same_in_both(newest, theirs, witness)
         if self._last and (newest is None or newest.root.number < self._last.root.number):
             raise Corrupt(f"root {self._last.root.number} was deleted", hint=_WHO)
         if (newest and newest.digest) != (self._last and self._last.digest):

@@ -79,7 +79,10 @@ async def _verify(parts: Parts, configured: ConfiguredTopology, given: Sequence[
 async def _own_key(parts: Parts, configured: ConfiguredTopology) -> list[PublicKey]:
     """Return the public half of the key that signs, when it can be had: whoever verifies need not hold it."""
     signer = signer_of(parts.settings, parts.aws, configured)
-    return [] if signer is None else [PublicKey.of(await signer.public_key())]
+    try:
+        return [] if signer is None else [PublicKey.of(await signer.public_key())]
+    except Misconfigured as error:
+        raise Misconfigured(error.reason, hint="give the public half instead: --public-key FILE") from error
 
 
 async def _remembered(parts: Parts, topology: str) -> Remembered | None:

@@ -122,6 +122,12 @@ async def _alike(tables: Tables, name: str, sources: Tables, source: str) -> Tab
     return await tables.create_like(name, await sources.likeness(source))
 
 
+def _locked(settings: Settings) -> set[str]:
+    """Return the buckets whose objects are to be kept, which needs Object Lock from the start."""
+    keeping = [each.options for each in settings.topologies.values() if getattr(each.options, "retention_days", 0)]
+    return {getattr(options, key, "") for options in keeping for key in ("bucket", "witness_bucket")}
+
+
 async def _buckets(settings: Settings, aws: Aws) -> AsyncIterator[Step]:
     wanted = {place.name: place.region for _, place in destinations(settings) if place.kind is PlaceKind.BUCKET}
     if settings.stream.claim_bucket:
@@ -131,4 +137,4 @@ async def _buckets(settings: Settings, aws: Aws) -> AsyncIterator[Step]:
     for name, region in wanted.items():
         home = region or settings.stream.region
         if not await bucket_exists(aws, home, name):
-            yield Step(f"bucket {name}", partial(create_bucket, aws, home, name))
+            yield Step(f"bucket {name}", partial(create_bucket, aws, home, name, lock=name in _locked(settings)))

@@ -9,6 +9,7 @@ from pipeline.aws.session import CONTROL, Aws
 from pipeline.aws.tables import Tables
 from pipeline.coordination.checkpoints import read_many
 from pipeline.coordination.leases import lease_key
+from pipeline.delivery.roots import roots_key
 from pipeline.model.progress import Checkpoint
 from pipeline.model.shard import Shard, by_lineage
 from pipeline.ports import StateRow
@@ -54,7 +55,25 @@ async def _collect(parts: Parts) -> dict[str, Any]:
         "stream": parts.around.log.name,
         "capture": capture,
         "delivery": delivery,
+        "roots": await _roots(parts),
     }
+
+
+async def _roots(parts: Parts) -> list[dict[str, Any]]:
+    """Return a row for each audit log whose roots are signed: the newest, and why none follows."""
+    stream, topologies = parts.around.log.name, parts.settings.topologies
+    signing = ("signing_key_file", "signing_kms_key")
+    names = [name for name, each in topologies.items() if any(getattr(each.options, key, "") for key in signing)]
+    stored = await parts.around.store.read([roots_key(stream, name) for name in names])
+    return [roots_row(name, stored.get(roots_key(stream, name))) for name in names]
+
+
+def roots_row(name: str, row: StateRow | None) -> dict[str, Any]:
+    """Return what the row of a log's roots says."""
+    fields: Mapping[str, Any] = row.fields if row else {}
+    signed_at = _moment(fields["time_ms"]) if "time_ms" in fields else ""
+    trouble = fields.get("trouble", "") if row else "no worker has looked yet"
+    return {"topology": name, "newest": fields.get("number", 0), "signed_at": signed_at, "waits": trouble}
 
 
 async def _rows(parts: Parts, group: str, shards: Sequence[Shard], names: Sequence[str]) -> list[dict[str, Any]]:

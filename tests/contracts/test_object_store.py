@@ -190,9 +190,7 @@ def test_what_is_retained_cannot_be_deleted(aws_on: Callable[..., Aws], run: Run
     """Objects of a store with a retention carry it and cannot be deleted; a bucket without Object Lock refuses them."""
     aws = aws_on("ministack")
     client = aws.s3(REGION, CONTROL).client
-    client.create_bucket(
-        Bucket=name, ObjectLockEnabledForBucket=True, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-    )
+    run(create_bucket(aws, REGION, name, lock=True))
     run(create_bucket(aws, REGION, f"{name}-open"))
     assert run(has_lock(aws, REGION, name))
     assert not run(has_lock(aws, REGION, f"{name}-open"))

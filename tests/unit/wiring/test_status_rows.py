@@ -2,14 +2,16 @@
 
 import asyncio
 
+import pytest
+
 from pipeline.coordination.leases import Leases
 from pipeline.model.progress import Checkpoint
 from pipeline.model.state import Flow, Report
-from pipeline.ports import StateRow
+from pipeline.ports import FieldValue, StateRow
 from pipeline.testing.fakes import FakeStateStore, ManualClock
 from pipeline.wire.lease import OWNERS_MAX, REASON_CHARACTERS_MAX, owners_of, troubles_of
 from pipeline.wiring.core import CAPTURE
-from pipeline.wiring.status import row_of
+from pipeline.wiring.status import roots_row, row_of
 
 LEASE_SECONDS = 10.0
 
@@ -97,3 +99,16 @@ def test_a_dead_owner_is_shown_as_silent() -> None:
     old = StateRow("g:s", 7, {"leaseOwner": "w", "checkpoint": "TRIM_HORIZON", "shardId": "s"})
     assert shown(old, 1_763_800_000_000)["state"] == "working"
     assert shown(None, 1_763_800_000_000)["state"] == "nobody works on it"
+
+
+@pytest.mark.fault("A4")
+def test_a_log_whose_signature_waits_says_why() -> None:
+    """The row of a log's roots tells the newest root and what keeps the next from being signed."""
+    fields: dict[str, FieldValue] = {"number": 3, "time_ms": 0, "trouble": "the key is not there"}
+    assert roots_row("audit", StateRow("roots:s@audit", 1, fields)) == {
+        "topology": "audit",
+        "newest": 3,
+        "signed_at": "1970-01-01T00:00:00Z",
+        "waits": "the key is not there",
+    }
+    assert roots_row("audit", None)["waits"] == "no worker has looked yet"
