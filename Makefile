@@ -71,6 +71,10 @@ lock: ## Resolve the dependencies again (needs uv)
 restore-proof: $(READY) ## Restore recorded histories at random seconds and compare (RESTORES=334 of each)
 	$(BIN)/python -m tests.restore_proof $(or $(RESTORES),334)
 
+.PHONY: export-proof
+export-proof: $(READY) ## Export a large archive, read it by another reader, ask it in SQL (ITEMS=200000)
+	$(BIN)/python -m tests.export_proof $(or $(ITEMS),200000)
+
 clean: ## Remove .venv, caches and build products
 	rm -rf .venv .cache .fanout .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
