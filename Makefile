@@ -80,6 +80,10 @@ tamper-proof: $(READY) ## Tamper with signed audit logs at random: each must be 
 verify-proof: $(READY) ## Plant differences in a replica on emulators, find and repair them while changes flow (ARGS="--items 20000")
 	$(BIN)/python -m tests.verify_proof $(ARGS)
 
+.PHONY: export-proof
+export-proof: $(READY) ## Export a large archive, read it by another reader, ask it in SQL (ITEMS=200000)
+	$(BIN)/python -m tests.export_proof $(or $(ITEMS),200000)
+
 clean: ## Remove .venv, caches and build products
 	rm -rf .venv .cache .fanout .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -53,14 +53,19 @@ class Export:
         self._clock = clock
         self._chance = chance
 
-    async def claim(self) -> None:
-        """Make room: remove what a killed run left. Raises Misconfigured when the folder has anything else."""
+    async def look(self) -> list[str]:
+        """Return what a killed run left. Raises Misconfigured when the folder has anything else; changes nothing."""
         found = [name async for name in self._objects.names("")]
         place = self._about.folder
         if SUMMARY in found:
             raise Misconfigured(f"the export {place} is there already, and whole", hint=_STRANGER)
         if found and STARTED not in found:
             raise Misconfigured(f"the folder {place} is not empty, and no export was begun in it", hint=_STRANGER)
+        return found
+
+    async def claim(self) -> None:
+        """Make room: remove what a killed run left. Raises what `look` raises."""
+        found = await self.look()
         await self._insist(lambda: self._objects.replace(STARTED, b""))
         for name in found:
             if name != STARTED:

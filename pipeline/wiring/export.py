@@ -24,6 +24,7 @@ from pipeline.ports import ObjectStore
 from pipeline.settings import Settings
 from pipeline.tabular.parquet import ParquetFiles
 from pipeline.wire.export import DYNAMODB_JSON, PARQUET, About, DataFiles, Files, export_id
+from pipeline.wiring.archive import archive_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.gaps import gap_row
 from pipeline.wiring.reading import Question, Source, aside, reach_for, source_of
@@ -74,6 +75,7 @@ def export(settings: Settings, question: Question, at: str, to: str, form: str, 
 
 async def _export(parts: Parts, question: Question, at: str, place: Place, form: str, talk: Talk) -> dict[str, Any]:
     asked = moment(at, question.zone)
+    archive_of(parts, question.topology)
     reach = await reach_for(parts, question, [asked])
     around = parts.around
     left_out: list[bytes] = []
@@ -82,6 +84,7 @@ async def _export(parts: Parts, question: Question, at: str, place: Place, form:
         about = await _about(parts, source, asked, place, FORMATS[form])
         objects = await _objects(parts, place, about)
         writer = Export(objects, about, _files(source, about), around.clock, around.chance)
+        await writer.look()  # reading may take hours: what can be refused is refused before
         traces = Traces(source.scope(), (asked.end_ms,), folder, base=source.traces_of)
         met = await gather(source.objects, source.table, traces, reach.delivered, base=source.base, progress=talk.read)
         must_have_begun(asked, met.first_ms, source.table)

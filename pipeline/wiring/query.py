@@ -22,7 +22,7 @@ from pipeline.model.gap import GapState
 from pipeline.settings import Settings
 from pipeline.tabular.columns import Columns
 from pipeline.tabular.sql import Answer, Database, tables_of
-from pipeline.wiring.archive import Reach, reach_of
+from pipeline.wiring.archive import Reach, archive_of, reach_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.export import Talk
 from pipeline.wiring.reading import Question, aside, reach_for, source_of
@@ -76,8 +76,9 @@ class _Query:
 
     async def all(self, sql: str, wanted: frozenset[str], at: str, rows_max: int) -> Queried:
         """Load what the query reads, and nothing else; then ask."""
-        asked, reach = await self._moment(at)
+        archive_of(self._parts, self._question.topology)
         tables, changes = self._tables(wanted)
+        asked, reach = await self._moment(at)
         for table in tables:
             await self._load_items(table, asked, reach)
         if changes:

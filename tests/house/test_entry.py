@@ -102,6 +102,7 @@ def test_make_alone_lists_its_targets(programs: Programs) -> None:
         "bench-isolation",
         "lock",
         "restore-proof",
+        "export-proof",
         "clean",
     ]
 
