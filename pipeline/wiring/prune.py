@@ -25,6 +25,11 @@ def duration_ms(text: str) -> int:
     return int(found[1]) * _UNITS_SECONDS[found[2]] * SECOND_MS
 
 
+def horizon(now_ms: int, keep_ms: int) -> int:
+    """Return the end of the second with which the window begins; the first second of all when it is older than time."""
+    return max(SECOND_MS, (now_ms - keep_ms) // SECOND_MS * SECOND_MS)
+
+
 def pruned(settings: Settings, *, topology: str, keep: str, dry_run: bool, tell: Tell) -> dict[str, Any]:
     """Delete, or with `dry_run` only count; return the report. Raises Misconfigured or Corrupt, nothing deleted."""
     keep_ms = duration_ms(keep)
@@ -34,7 +39,7 @@ def pruned(settings: Settings, *, topology: str, keep: str, dry_run: bool, tell:
 
 async def _prune(parts: Parts, topology: str, keep_ms: int, dry_run: bool, tell: Tell) -> dict[str, Any]:
     objects = archive_of(parts, topology)
-    horizon_ms = (parts.around.clock.now_ms() - keep_ms) // SECOND_MS * SECOND_MS
+    horizon_ms = horizon(parts.around.clock.now_ms(), keep_ms)
     with aside(parts) as folder:
         base = await keeping(objects, folder, horizon_ms)
     head = {"keeps_from": text_of(horizon_ms), "begins_with": base.name, "dry_run": dry_run}
