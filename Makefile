@@ -75,6 +75,10 @@ restore-proof: $(READY) ## Restore recorded histories at random seconds and comp
 tamper-proof: $(READY) ## Tamper with signed audit logs at random: each must be found in its place (TAMPERINGS=10000)
 	$(BIN)/python -m tests.tamper_proof $(or $(TAMPERINGS),10000)
 
+.PHONY: verify-proof
+verify-proof: $(READY) ## Plant differences in a replica on emulators, find and repair them while changes flow (ARGS="--items 20000")
+	$(BIN)/python -m tests.verify_proof $(ARGS)
+
 clean: ## Remove .venv, caches and build products
 	rm -rf .venv .cache .fanout .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -115,6 +115,9 @@ class Mirror:
     """Returns a source's item as the mirror is to have it, None when it is to have none."""
     held: Callable[[bytes], bytes | None]
     """Returns a stored item without what the topology added to it, None when it stands for a removed one."""
+    mended: Callable[[bytes, bytes | None], bytes] | None = None
+    """Returns the item to store in place of a wrong one, given the expected and the stored item. Only where a row of
+    the source, sent through the topology's lanes, does not win over what is stored."""
 
 
 @dataclass(frozen=True, slots=True)

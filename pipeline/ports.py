@@ -216,8 +216,8 @@ class ItemStore(Protocol):
 class RowPage(NamedTuple):
     """One page of a scan."""
 
-    rows: tuple[tuple[bytes, bytes], ...]
-    """Canonical keys and image of each item."""
+    rows: tuple[tuple[bytes, bytes | None], ...]
+    """Canonical keys and image of each item; no image for one that was looked for by its keys and is not there."""
     next: bytes | None
     """Where the next page starts; None when this was the segment's last."""
     read_units: float

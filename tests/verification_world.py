@@ -1,18 +1,25 @@
 """A pipeline over fakes with a replica, and what a comparison of both needs."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
 
+from pipeline.capture.chosen import ChosenRows
+from pipeline.capture.copy import TableCopy
+from pipeline.capture.packing import Packer
+from pipeline.coordination.arrivals import arrivals, is_complete
 from pipeline.coordination.checkpoints import read_many
+from pipeline.coordination.copies import Copies, Phase, Run
 from pipeline.coordination.pace import Pace
 from pipeline.history.watermark import uncaptured
+from pipeline.model.snapshot import shard_of
 from pipeline.plugin import ItemStore, Mirror, ObjectStore
 from pipeline.testing.fakes import FakeItemStore, FakeTable
 from pipeline.verification.judge import Finding, Judge, Kind
+from pipeline.verification.mend import InPlace
 from pipeline.verification.passage import Passage
 from pipeline.verification.side import Reading, Side
 from pipeline.verification.verify import Verification
@@ -87,7 +94,7 @@ class ReplicaWorld(World):
 
     def verification(self, *, unmet_max: int = 1_000, findings_max: int = 1_000) -> Verification:
         """Return a comparison of the table with its replica."""
-        reading = Reading(Pace(self.clock, 0), self.clock, self.chance)
+        reading = self._reading()
         readers = self.source.reader(), self.copy.reader()
         for each in readers:
             each.rows_max = self.draw.choice((1, 3, 50))
@@ -101,6 +108,38 @@ class ReplicaWorld(World):
             TABLE, source, copy, passage, self.clock, expected=self.mirror.expected, parked=lambda keys: keys.hex()
         )
         return Verification(source, copy, judge, self.clock, findings_max=findings_max, unmet_max=unmet_max)
+
+    async def repair(self, keys: Sequence[bytes]) -> None:
+        """Put items right as `fanout verify --repair` does, by the way of the mode."""
+        if self.mirror.mended is None:
+            await self._send(keys)
+            return
+        expected, held, mended = self.mirror.expected, self.mirror.held, self.mirror.mended
+        here, away = (FakeItemStore(self.source), TABLE), (self.away, TABLE)
+        mending = InPlace(here, away, expected=expected, held=held, mended=mended, reading=self._reading())
+        for each in keys:
+            assert await mending.mend(each)
+
+    async def _send(self, keys: Sequence[bytes]) -> None:
+        self.number += 1
+        copies = Copies(self.store, self.log.name, f"{TABLE}@{NAME}")
+        await copies.run()
+        run = Run(f"r{self.number}", self.source.epoch, 1, (NAME,))
+        await copies.put_run(run)
+        rows = ChosenRows(FakeItemStore(self.source), TABLE, keys)
+        packer = Packer(self.packing, self.claims)
+        copy = TableCopy(rows, self.log, packer, copies, self.clock, self.chance, Pace(self.clock, 0))
+        assert await copy.run(run) is Phase.COPIED
+        source = f"{TABLE}/{run.epoch}/{shard_of(run.id, 0, run.topologies)}"
+        while True:
+            rows_of = [checkpoint_key(self.log.name, shard.id, NAME) for shard in await self.log.shards()]
+            ((found,),) = (await arrivals(self.store, {NAME: rows_of}, [source])).values()
+            if is_complete(found, self.packing.lanes):
+                return
+            await self.clock.sleep(0.5)
+
+    def _reading(self) -> Reading:
+        return Reading(Pace(self.clock, 0), self.clock, self.chance)
 
     async def _uncaptured(self) -> tuple[int, str] | None:
         stream = self.source.stream()

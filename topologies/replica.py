@@ -284,9 +284,16 @@ def held(image: bytes) -> bytes | None:
     return None if DELETED in item else orjson.dumps({name: item[name] for name in item if name != VERSION})
 
 
+def mended(expected: bytes, stored: bytes | None) -> bytes:
+    """Return an item under the version that is there: what is above it was not applied yet, and comes."""
+    version = orjson.loads(stored or b"{}").get(VERSION, {})
+    return orjson.dumps({**orjson.loads(expected), VERSION: version if "S" in version else {"S": BEFORE_ALL}})
+
+
 def mirror(settings: Settings) -> Mirror:
     """Return what a replica is to have of its source's items."""
-    return Mirror(settings.region, settings.table, own, held if settings.mode == "guarded" else own)
+    more = (held, mended) if settings.mode == "guarded" else (own, None)
+    return Mirror(settings.region, settings.table, own, *more)
 
 
 topology = Topology("replica", Settings, Replica, mirror=mirror)

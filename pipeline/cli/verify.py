@@ -15,7 +15,7 @@ from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.verification.verify import Count
-    from pipeline.wiring.verify import Pair
+    from pipeline.wiring.repair import Pair
 
 PARTS_MAX = 1_000_000
 _PART = re.compile(r"(\d{1,7})/(\d{1,7})")
@@ -38,16 +38,25 @@ _PART = re.compile(r"(\d{1,7})/(\d{1,7})")
 )
 @click.option("--report", "report_file", default="", help="Write every item found to this file, as JSON lines.")
 @click.option("--show-items", is_flag=True, help="Show both items of each difference, values and all.")
+@click.option("--repair", is_flag=True, help="Put right what differs, never over something newer.")
+@click.option(
+    "--every",
+    "every_seconds",
+    type=click.FloatRange(1),
+    default=None,
+    help="Compare again, so long after the last end.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @with_settings
 def verify(settings: Settings, /, *, as_json: bool, **given: Any) -> int:
     """Compare source tables with what TOPOLOGIES have of them (all replicas unless named), while changes flow.
 
     Both tables are read once. What was not seen equal is looked at again, by key, when every change made until then is
-    settled; it is called different only if it is none of what the item has been since. Nothing is written. Workers
-    must be running. Equal is by value: 1.0 is 1, sets have no order.
+    settled; it is called different only if it is none of what the item has been since. Nothing is written without
+    --repair. Workers must be running. Equal is by value: 1.0 is 1, sets have no order.
 
-    Exit code 0: equal; 1: something differs or could not be decided.
+    Exit code 0: equal, or repaired; 1: something differs, or could not be decided. With --every it goes on until it is
+    stopped, and prints a report after each round.
 
     Example: fanout verify replica --rate 500 --report drift.jsonl
     """
@@ -62,12 +71,16 @@ def verify(settings: Settings, /, *, as_json: bool, **given: Any) -> int:
         given["limit"],
         given["report_file"],
         given["show_items"],
+        given["repair"],
     )
     if wish.keys and wish.part:
         raise click.UsageError("--keys and --part exclude each other")
+    put = put_json if as_json else put_report
     with progress("reading") as line:
+        if given["every_seconds"] is not None:
+            wired.keep_verifying(settings, wish, _telling(line), given["every_seconds"], put)
         report = wired.verify(settings, wish, _telling(line))
-    (put_json if as_json else put_report)(report)
+    put(report)
     return DONE if report["equal"] else PROBLEM_FOUND
 
 

@@ -138,7 +138,9 @@ class Copies:
         row = StateRow(key, version, {**fields, "format": FORMAT, "entityType": "COPY"})
         if not await self._store.write(row, expected) and not await self._is_stored(row):
             msg = f"somebody else has changed {key}"
-            raise LeaseLost(msg, hint="is another `fanout bootstrap` of this table running?")
+            raise LeaseLost(
+                msg, hint="is another `fanout bootstrap`, or `fanout verify --repair`, of this table running?"
+            )
         self._versions[key] = version
 
     async def _is_stored(self, row: StateRow) -> bool:

@@ -36,6 +36,10 @@ class Kind(StrEnum):
     """The changes of the item did not settle in time, or can no longer be read."""
 
 
+WRONG = frozenset({Kind.MISSING, Kind.EXTRA, Kind.DIFFERENT})
+"""What a repair can put right."""
+
+
 class Finding(NamedTuple):
     """One item that is not what it is to be, or of which that is not known."""
 

@@ -118,13 +118,11 @@ class CopyOfTable:
         self._table = table
         self._wish = wish
         self._tell = tell
-        around, stream = parts.around, parts.settings.stream
+        around = parts.around
         self._copies = Copies(around.store, around.log.name, table.name)
         names = [key.name for key in table.keys]
         self._reader = DynamoDBTableReader(parts.aws, table.region, table.name, names)
-        self._packer = Packer(
-            Packing(WireForm(stream.wire), stream.lanes, stream.record_bytes_max, table.region), around.claims
-        )
+        self._packer = packer_of(parts, table)
         self._progress = Progress(table.name)
 
     async def run(self) -> dict[str, Any]:
@@ -182,7 +180,7 @@ class CopyOfTable:
     async def _has_arrived(self, run: Run) -> bool:
         """Wait for every topology; return False when one refused rows, so that the table must be read again."""
         while True:
-            found = await self._arrivals(run)
+            found = await arrivals_of(self._parts, self._table, run)
             self._progress.arrived = min((sum(each.rows for each in of) for of in found), default=0)
             self._progress.overtaken = max((sum(each.passed for each in of) for of in found), default=0)
             self._tell(self._progress)
@@ -193,17 +191,23 @@ class CopyOfTable:
                 return True
             await self._parts.around.clock.sleep(POLL_SECONDS)
 
-    async def _arrivals(self, run: Run) -> list[list[Arrived]]:
-        around = self._parts.around
-        sources = [
-            f"{self._table.name}/{run.epoch}/{shard_of(run.id, number, run.topologies)}"
-            for number in range(run.segments)
-        ]
-        wanting = [
-            name
-            for name, topology in self._parts.settings.topologies.items()
-            if self._table.name in topology.tables and (not run.topologies or name in run.topologies)
-        ]
-        shards = [shard.id for shard in await around.log.shards()]
-        keys = {name: [checkpoint_key(around.log.name, shard, name) for shard in shards] for name in wanting}
-        return list((await arrivals(around.store, keys, sources)).values())
+
+async def arrivals_of(parts: Parts, table: TableDescription, run: Run) -> list[list[Arrived]]:
+    """Return, for each topology that gets a run's rows, how far they have arrived. Raises RetryLater or Corrupt."""
+    around = parts.around
+    sources = [f"{table.name}/{run.epoch}/{shard_of(run.id, number, run.topologies)}" for number in range(run.segments)]
+    wanting = [
+        name
+        for name, topology in parts.settings.topologies.items()
+        if table.name in topology.tables and (not run.topologies or name in run.topologies)
+    ]
+    shards = [shard.id for shard in await around.log.shards()]
+    keys = {name: [checkpoint_key(around.log.name, shard, name) for shard in shards] for name in wanting}
+    return list((await arrivals(around.store, keys, sources)).values())
+
+
+def packer_of(parts: Parts, table: TableDescription) -> Packer:
+    """Return what packs a table's rows for its lanes."""
+    stream = parts.settings.stream
+    packing = Packing(WireForm(stream.wire), stream.lanes, stream.record_bytes_max, table.region)
+    return Packer(packing, parts.around.claims)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import orjson
 
@@ -17,9 +17,8 @@ from pipeline.coordination.pace import Pace
 from pipeline.history.keys import KeySchema
 from pipeline.history.moment import text_of
 from pipeline.model.errors import Misconfigured
-from pipeline.plugin import Mirror
 from pipeline.settings import ConfiguredTopology, Settings
-from pipeline.verification.judge import Finding, Judge, Kind
+from pipeline.verification.judge import WRONG, Finding, Judge, Kind
 from pipeline.verification.passage import Passage
 from pipeline.verification.side import Reading, Side
 from pipeline.verification.verify import Count, Verification
@@ -28,6 +27,7 @@ from pipeline.wiring.archive import source_bounds
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.core import checkpoint_key
 from pipeline.wiring.reading import listed
+from pipeline.wiring.repair import Pair, Repair
 from pipeline.wiring.resources import pipeline_name, source_tables
 
 ITEMS_PER_PART = 200_000
@@ -50,16 +50,7 @@ class Wish(NamedTuple):
     findings_max: int = 10_000
     report_file: str = ""
     show_items: bool = False
-
-
-class Pair(NamedTuple):
-    """A table and its copy at a topology."""
-
-    configured: ConfiguredTopology
-    table: TableDescription
-    mirror: Mirror
-    region: str
-    copy: str
+    repair: bool = False
 
 
 Tell = Callable[[Pair, Count], None]
@@ -69,6 +60,20 @@ def verify(settings: Settings, wish: Wish, tell: Tell) -> dict[str, Any]:
     """Compare, and return the report; `equal` says that nothing differs. Raises PipelineError."""
     with Aws(settings.aws.plain_http_hosts) as aws:
         return asyncio.run(Verifying(parts_of(settings, aws), wish, tell).all())
+
+
+def keep_verifying(
+    settings: Settings, wish: Wish, tell: Tell, every_seconds: float, report: Callable[[dict[str, Any]], None]
+) -> NoReturn:
+    """Compare again and again, until it is interrupted; report each time. Raises PipelineError."""
+
+    async def rounds(parts: Parts) -> NoReturn:
+        while True:
+            report(await Verifying(parts, wish, tell).all())
+            await parts.around.clock.sleep(every_seconds)
+
+    with Aws(settings.aws.plain_http_hosts) as aws:
+        asyncio.run(rounds(parts_of(settings, aws)))
 
 
 class Verifying:
@@ -133,13 +138,13 @@ class Verifying:
             raise Misconfigured(f"there is no table {name} in {mirror.region}", hint="`fanout setup` creates it")
         if described.keys != table.keys:
             raise Misconfigured(f"table {name} has other key attributes than its source {table.name}")
-        return Pair(configured, table, mirror, mirror.region, name)
+        return Pair(configured, table, mirror, name)
 
     async def _pair(self, pair: Pair, pipeline: str, file: BinaryIO | None) -> dict[str, Any]:
         around, wish = self._parts.around, self._wish
         reading = Reading(Pace(around.clock, wish.read_units_per_second), around.clock, around.chance)
         source = self._side(reading, pair.table.region, pair.table.name, pair.table, pair.mirror.expected)
-        copy = self._side(reading, pair.region, pair.copy, pair.table, pair.mirror.held)
+        copy = self._side(reading, pair.mirror.region, pair.copy, pair.table, pair.mirror.held)
         judge = Judge(
             pair.table.name,
             source,
@@ -151,9 +156,17 @@ class Verifying:
         )
         tell = partial(self._tell, pair)
         verification = Verification(source, copy, judge, around.clock, findings_max=wish.findings_max, progress=tell)
+        wrong: list[Finding] = []
         async for finding in self._findings(verification, pair.table, await source.about()):
             self._note(pair, finding, file)
-        return _row_of(pair, verification.count, reading)
+            if wish.repair and finding.kind in WRONG:
+                wrong.append(finding._replace(source=None, copy=None))
+        row = _row_of(pair, verification.count)
+        if wrong:
+            row |= await Repair(self._parts, pair, judge, reading).all(wrong)
+            right = not row["left"] and verification.count.differences == len(wrong)
+            row["equal"] = right and not verification.count.found[Kind.UNDECIDED]
+        return {**row, "read_units": round(reading.read_units)}
 
     async def _findings(
         self, verification: Verification, table: TableDescription, about: int
@@ -209,16 +222,15 @@ class Verifying:
             self._rows.append(row)
 
 
-def _row_of(pair: Pair, count: Count, reading: Reading) -> dict[str, Any]:
+def _row_of(pair: Pair, count: Count) -> dict[str, Any]:
     return {
         "table": f"{pair.table.region}/{pair.table.name}",
         "topology": pair.configured.name,
-        "copy": f"{pair.region}/{pair.copy}",
+        "copy": f"{pair.mirror.region}/{pair.copy}",
         "equal": not (count.differences or count.found[Kind.UNDECIDED]),
         "source_items": count.source_items,
         "copy_items": count.copy_items,
         "looked_at_again": count.judged,
         **{kind.value: count.found[kind] for kind in Kind},
         "ended_early": count.limited,
-        "read_units": round(reading.read_units),
     }

@@ -1,17 +1,20 @@
 """A table compared with its replica while it changes: every planted difference is found, and nothing else."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import orjson
 import pytest
 
 from pipeline.verification.judge import Finding, Kind
+from pipeline.verification.side import digest
 from tests.verification_world import ReplicaWorld, by_key
 from topologies.replica import MODES, VERSION, Mode
 
 SEEDS = 3
 QUIET = 30
+Answer = TypeVar("Answer")
 PLANTED = 12
 
 
@@ -75,24 +78,36 @@ def plant(world: ReplicaWorld) -> dict[str, Kind]:
     return expected
 
 
-async def verified(world: ReplicaWorld, unmet_max: int) -> list[Finding]:
-    """Compare while the hot items change, each step of the way; Kinesis shards split meanwhile."""
-
-    async def all_parts() -> list[Finding]:
-        verification = world.verification(unmet_max=unmet_max)
-        return [finding async for finding in verification.parts(0, 2, 3)]
-
-    comparing = asyncio.ensure_future(all_parts())
+async def meanwhile(world: ReplicaWorld, work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Do something while the hot items change, each step of the way; shards of both streams move."""
+    task = asyncio.ensure_future(work)
     for step in range(2_000):
-        if comparing.done():
-            return comparing.result()
+        if task.done():
+            return task.result()
         world.hot()
         if step == 20:
-            world.log.split((await world.log.shards())[0].id)
+            world.log.split(next(shard.id for shard in await world.log.shards() if not shard.closed))
         if step % 37 == 0:
             world.source.roll()
         await world.run(0.3)
-    raise AssertionError("the comparison does not end")
+    raise AssertionError("it does not end")
+
+
+async def verified(world: ReplicaWorld, unmet_max: int = 1_000) -> list[Finding]:
+    """Compare all parts of the table."""
+    verification = world.verification(unmet_max=unmet_max)
+    return [finding async for finding in verification.parts(0, 2, 3)]
+
+
+async def filled(seed: int, mode: Mode) -> ReplicaWorld:
+    """Return a world whose table has items, and whose replica has them too."""
+    world = ReplicaWorld(seed, mode, shards=2)
+    for key in range(QUIET):
+        tags, precise = {"SS": ["a", "b"]}, {"N": "1" * 38}
+        world.source.put({"pk": {"S": f"quiet-{key}"}, "n": {"N": str(key)}, "tags": tags, "precise": precise})
+    world.start()
+    await world.run(8)
+    return world
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -101,22 +116,32 @@ def test_what_was_planted_is_found_and_nothing_else(seed: int, mode: Mode) -> No
     """While hot items change, toggle and come back, each planted difference is found once, with its kind."""
 
     async def story() -> None:
-        world = ReplicaWorld(seed, mode, shards=2)
-        for key in range(QUIET):
-            world.source.put(
-                {
-                    "pk": {"S": f"quiet-{key}"},
-                    "n": {"N": str(key)},
-                    "tags": {"SS": ["a", "b"]},
-                    "precise": {"N": "1" * 38},
-                }
-            )
-        world.start()
-        await world.run(8)
+        world = await filled(seed, mode)
         expected = plant(world)
-        found = await verified(world, unmet_max=world.draw.choice((2, 1_000)))
+        found = await meanwhile(world, verified(world, unmet_max=world.draw.choice((2, 1_000))))
         assert by_key(found) == expected
         assert VERSION not in {name for finding in found for name in finding.attributes}
+        await world.end()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_a_repair_mends_and_does_no_harm(seed: int, mode: Mode) -> None:
+    """Planted differences are gone, and items repaired while they change end as the source has them."""
+
+    async def story() -> None:
+        world = await filled(seed, mode)
+        plant(world)
+        for _ in range(3):
+            keys = [*{*world.source.items, *world.copy.items}]
+            await meanwhile(world, world.repair(keys))
+        assert by_key(await meanwhile(world, verified(world))) == {}
+        await world.run(15)
+        held = {keys: world.mirror.held(image) for keys, image in world.copy.items.items()}
+        there = {keys: digest(image) for keys, image in held.items() if image is not None}
+        assert there == {keys: digest(image) for keys, image in world.source.items.items()}
         await world.end()
 
     asyncio.run(story())

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from pipeline.capture.packing import Packing, WireForm
 from pipeline.capture.table import TableCapture
@@ -154,7 +155,7 @@ class World:
         around = self._around()
         tables = frozenset(table.name for table in self.tables)
         wants = Appetite(int(appetite.get("changes", 50)), 1024 * 1024, appetite.get("linger", 0.0), tables, gaps=True)
-        runners = {name: _runner(name, sink, wants, self) for name, sink in sinks.items()}
+        runners = {name: _runner(name, sink, replace(wants, topology=name), self) for name, sink in sinks.items()}
         return self._host([], delivery_of(around, runners, self.quarantine), runners)
 
     def ledger(self, name: str) -> Ledger:
