@@ -16,13 +16,14 @@ from pipeline.coordination.copies import Copies, Phase, Run
 from pipeline.coordination.pace import Pace
 from pipeline.history.watermark import uncaptured
 from pipeline.model.snapshot import shard_of
-from pipeline.plugin import ItemStore, Mirror, ObjectStore
+from pipeline.plugin import ItemStore, ItemWrite, Mirror, ObjectStore, Rejected
 from pipeline.testing.fakes import FakeItemStore, FakeTable
 from pipeline.verification.judge import Finding, Judge, Kind
 from pipeline.verification.mend import InPlace
 from pipeline.verification.passage import Passage
 from pipeline.verification.side import Reading, Side
 from pipeline.verification.verify import Verification
+from pipeline.wire.parked import digest_of
 from pipeline.wiring.core import CAPTURE, checkpoint_key, group_of
 from tests.system.world import World
 from topologies import replica
@@ -56,6 +57,18 @@ class ReplicaContext(NamedTuple):
         raise AssertionError(path)
 
 
+class Fastidious(FakeItemStore):
+    """Tables that refuse the item `refused` for good."""
+
+    refused = b'{"pk":{"S":"refused"}}'
+
+    async def transact(self, writes: Sequence[ItemWrite], positions_table: str, row: str, old: int, new: int) -> bool:
+        """Refuse, or apply."""
+        if bad := {index: "too large" for index, write in enumerate(writes) if write.keys == self.refused}:
+            raise Rejected(bad)
+        return await super().transact(writes, positions_table, row, old, new)
+
+
 class ReplicaWorld(World):
     """A table of which some items change all the time, its replica, and whoever compares them."""
 
@@ -66,7 +79,7 @@ class ReplicaWorld(World):
         self.copy = FakeTable(TABLE, self.clock, keys={"pk": "S"})
         self.copy.disable_stream()
         positions = FakeTable("fanout-positions", self.clock, keys={"row": "S"})
-        self.away = FakeItemStore(self.copy, positions)
+        self.away = Fastidious(self.copy, positions)
         self.settings = replica.Settings("eu-west-1", mode=mode)
         self.mirror: Mirror = replica.mirror(self.settings)
         self.number = 0
@@ -105,7 +118,13 @@ class ReplicaWorld(World):
             self.log, self.claims, self.store, self.clock, self.chance, key=key, uncaptured=self._uncaptured
         )
         judge = Judge(
-            TABLE, source, copy, passage, self.clock, expected=self.mirror.expected, parked=lambda keys: keys.hex()
+            TABLE,
+            source,
+            copy,
+            passage,
+            self.clock,
+            expected=self.mirror.expected,
+            parked=partial(digest_of, "changes/0123", TABLE),
         )
         return Verification(source, copy, judge, self.clock, findings_max=findings_max, unmet_max=unmet_max)
 

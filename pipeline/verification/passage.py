@@ -75,6 +75,7 @@ class Passage:
         self._chance = chance
         self._key = key
         self._uncaptured = uncaptured
+        self._patience_seconds = PATIENCE_SECONDS
 
     async def here(self) -> Places:
         """Return where the topology is."""
@@ -85,16 +86,18 @@ class Passage:
     async def wait(self, moment_ms: int) -> str:
         """Return "" once every change made before a moment is settled; what holds it back after PATIENCE_SECONDS.
 
-        What is parked in quarantine counts as settled.
+        What is parked in quarantine counts as settled. After it was waited for in vain, the next wait is one look.
         """
-        until = self._clock.monotonic() + PATIENCE_SECONDS
+        until = self._clock.monotonic() + self._patience_seconds
         limit_ms = moment_ms + SETTLING_SECONDS * 1000
         await self._clock.sleep(max(0.0, (limit_ms - self._clock.now_ms()) / 1000))
         while why := await self._held(limit_ms):
             logger.debug("changes from before %d are on their way: %s", moment_ms, why)
             if self._clock.monotonic() > until:
+                self._patience_seconds = 0.0
                 return why
             await self._clock.sleep(POLL_SECONDS)
+        self._patience_seconds = PATIENCE_SECONDS
         return ""
 
     async def came(self, table: str, keys: Collection[bytes], span: Span) -> dict[bytes, list[Came]]:

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.verification.judge import Finding, Kind
 from pipeline.verification.side import digest
+from pipeline.verification.verify import Verification
 from tests.verification_world import ReplicaWorld, by_key
 from topologies.replica import MODES, VERSION, Mode
 
@@ -95,8 +96,7 @@ async def meanwhile(world: ReplicaWorld, work: Coroutine[Any, Any, Answer]) -> A
 
 async def verified(world: ReplicaWorld, unmet_max: int = 1_000) -> list[Finding]:
     """Compare all parts of the table."""
-    verification = world.verification(unmet_max=unmet_max)
-    return [finding async for finding in verification.parts(0, 2, 3)]
+    return await _all(world.verification(unmet_max=unmet_max))
 
 
 async def filled(seed: int, mode: Mode) -> ReplicaWorld:
@@ -145,3 +145,53 @@ def test_a_repair_mends_and_does_no_harm(seed: int, mode: Mode) -> None:
         await world.end()
 
     asyncio.run(story())
+
+
+def test_what_a_topology_never_settles_is_undecided() -> None:
+    """Without a worker nothing is called different: it is said what holds the changes back."""
+
+    async def story() -> None:
+        world = ReplicaWorld(1, "exact")
+        world.write("hot-1")
+        world.source.put({"pk": {"S": "new"}})
+        found = await meanwhile(world, verified(world))
+        assert {finding.kind for finding in found} == {Kind.UNDECIDED}
+        assert "not captured" in found[0].why
+
+    asyncio.run(story())
+
+
+def test_what_waits_in_quarantine_is_called_so() -> None:
+    """A key whose changes the replica refuses is behind for a reason that is known."""
+
+    async def story() -> None:
+        world = ReplicaWorld(1, "exact")
+        world.with_quarantine()
+        world.start()
+        world.source.put({"pk": {"S": "refused"}, "n": {"N": "1"}})
+        world.source.put({"pk": {"S": "fine"}})
+        await world.run(8)
+        found = await meanwhile(world, verified(world))
+        assert by_key(found) == {"refused": Kind.PARKED}
+        await world.end()
+
+    asyncio.run(story())
+
+
+def test_enough_is_enough() -> None:
+    """A replica that has nothing ends the comparison after as many findings as were asked for."""
+
+    async def story() -> None:
+        world = await filled(1, "exact")
+        world.copy.items.clear()
+        verification = world.verification(findings_max=7)
+        found = await meanwhile(world, _all(verification))
+        assert len(found) == 7
+        assert verification.count.limited
+        await world.end()
+
+    asyncio.run(story())
+
+
+async def _all(verification: Verification) -> list[Finding]:
+    return [finding async for finding in verification.parts(0, 2, 3)]
