@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import orjson
 
-from pipeline.model.errors import Corrupt, Gap
+from pipeline.model.errors import Corrupt, Gap, IteratorExpired
 from pipeline.ports import Clock
 from pipeline.verification.passage import Came, Passage, Places, Span
 from pipeline.verification.side import Side, digest
@@ -115,7 +115,7 @@ class Judge:
     ) -> list[Finding]:
         try:
             came = await self._passage.came(self._table, found, span)
-        except (Gap, Corrupt) as error:
+        except (Gap, IteratorExpired, Corrupt) as error:
             return [Finding(each, Kind.UNDECIDED, why=error.reason) for each in found]
         judged = []
         for keys, finding in found.items():

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from pipeline.coordination.checkpoints import read_many
 from pipeline.coordination.persist import persist
 from pipeline.model.change import Change
-from pipeline.model.errors import Gap
+from pipeline.model.errors import Gap, IteratorExpired
 from pipeline.model.progress import Checkpoint
 from pipeline.model.snapshot import is_row
 from pipeline.ports import Chance, Clock, Log, LogPage, LogRecord, ObjectStore, StateStore
@@ -103,7 +103,7 @@ class Passage:
     async def came(self, table: str, keys: Collection[bytes], span: Span) -> dict[bytes, list[Came]]:
         """Return, by key, the changes of some items between the first and the last look.
 
-        Raises Gap or Corrupt when the stream does not tell.
+        Raises Gap, IteratorExpired or Corrupt when the stream does not tell.
         """
         found: dict[bytes, list[Came]] = {}
         for shard in await self._persist(self._log.shards):
@@ -128,8 +128,11 @@ class Passage:
         places = await self.here()
         for shard in await self._persist(self._log.shards):
             place = places.get(shard.id, Checkpoint())
-            if not place.ended and (why := await self._held_in(shard.id, place.sequence, limit_ms)):
-                return why
+            try:
+                if not place.ended and (why := await self._held_in(shard.id, place.sequence, limit_ms)):
+                    return why
+            except (Gap, IteratorExpired) as error:
+                return error.reason
         return ""
 
     async def _held_in(self, shard: str, after: int | None, limit_ms: int) -> str:
