@@ -16,7 +16,7 @@ from pipeline.coordination.copies import Copies, Phase, Run
 from pipeline.coordination.pace import Pace
 from pipeline.history.watermark import uncaptured
 from pipeline.model.snapshot import shard_of
-from pipeline.plugin import ItemStore, ItemWrite, Mirror, ObjectStore, Rejected
+from pipeline.plugin import ItemStore, ItemWrite, Mirror, ObjectStore, Rejected, Storing
 from pipeline.testing.fakes import FakeItemStore, FakeTable
 from pipeline.verification.judge import Finding, Judge, Kind
 from pipeline.verification.mend import InPlace
@@ -48,9 +48,11 @@ class ReplicaContext(NamedTuple):
         """Return a region's tables."""
         return self.regions[region]
 
-    def objects(self, bucket: str, prefix: str = "", *, region: str = "") -> ObjectStore:
+    def objects(
+        self, bucket: str, prefix: str = "", *, region: str = "", storing: Storing | None = None
+    ) -> ObjectStore:
         """Refuse: a replica has no objects."""
-        raise AssertionError((bucket, prefix, region))
+        raise AssertionError((bucket, prefix, region, storing))
 
     def folder(self, path: str) -> ObjectStore:
         """Refuse: a replica has no files."""
