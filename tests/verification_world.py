@@ -16,8 +16,7 @@ from pipeline.coordination.copies import Copies, Phase, Run
 from pipeline.coordination.pace import Pace
 from pipeline.history.watermark import uncaptured
 from pipeline.model.snapshot import shard_of
-from pipeline.model.storing import Storing
-from pipeline.plugin import ItemStore, ItemWrite, Mirror, ObjectStore, Rejected
+from pipeline.plugin import ItemStore, ItemWrite, Mirror, ObjectStore, Rejected, Storing
 from pipeline.testing.fakes import FakeItemStore, FakeTable
 from pipeline.verification.judge import Finding, Judge, Kind
 from pipeline.verification.mend import InPlace

@@ -10,8 +10,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-from tests.blackbox.ends import scan
 from tests.blackbox.planting import fill, plant, tables, verify
 from tests.blackbox.stack import AWAY, Stack, eventually
 from tests.blackbox.workload import Workload
@@ -22,16 +22,28 @@ QUIET_SECONDS = 600.0
 ENOUGH = 10_000_000
 
 
+def make(client: Any, table: str) -> None:
+    """Make the table, without a stream."""
+    client.create_table(
+        TableName=table,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    client.get_waiter("table_exists").wait(TableName=table)
+
+
 def prove(stack: Stack, items: int, planted: int, per_second: float, where: str) -> bool:
     """Do it all; print the row, return whether all was as it has to be."""
     config = stack.write(stack.sections({"replica": {"region": AWAY, "positions_table": stack.positions}}))
+    here, away, table = stack.client("dynamodb"), stack.client("dynamodb", AWAY), stack.tables[0]
+    make(here, table)
+    fill(here, table, items)  # before there is a stream: both tables begin equal
     stack.create(config, shards=2)
     stack.command_seconds = 1_800.0
-    here, away = stack.client("dynamodb"), stack.client("dynamodb", AWAY)
+    fill(away, table, items)
     service = stack.service("run", config, "run").start()
-    table = stack.tables[0]
-    fill(here, table, items)
-    eventually("the replica is filled", QUIET_SECONDS, lambda: len(scan(away, table)) == items, 2.0)
+    service.wait_working()
     workload = Workload(stack, changes=ENOUGH, keys=HOT_ITEMS, per_second=per_second, prefix="hot")
     workload.start()
     expected = plant(away, table, items, planted, seed=4)
