@@ -51,7 +51,7 @@ class CheckpointSlot:
         checkpoint then counts as not stored.
         """
         assert self._version >= 0, "claimed first"
-        if checkpoint.position < self.saved.position or (checkpoint.sequence or -1) < (self.saved.sequence or -1):
+        if _progress(checkpoint) < _progress(self.saved) or (checkpoint.sequence or -1) < (self.saved.sequence or -1):
             msg = f"the checkpoint {self.key} would move backwards"
             raise Corrupt(msg, hint="this is a defect: please report it")
         if not await self._put(checkpoint, self._version):
@@ -89,3 +89,7 @@ class CheckpointSlot:
             and stored.version == row.version
             and all(stored.fields.get(name) == value for name, value in row.fields.items())
         )
+
+
+def _progress(checkpoint: Checkpoint) -> tuple[int, int]:
+    return checkpoint.part, checkpoint.position

@@ -1,58 +1,21 @@
 """One topology's place in one shard: what it has taken, what is settled, what is saved."""
 
 from collections import deque
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from pipeline.delivery.appetite import SPAN_POSITIONS_MAX, Appetite
+from pipeline.delivery.pending import Inflight, Pending, Redriven
 from pipeline.delivery.reader import Page
 from pipeline.delivery.ring import Ring
-from pipeline.model.change import SPAN_MAX, Batch, Change, ChangeKind, Parked
-from pipeline.model.progress import Checkpoint, ParkedKey, Seen
+from pipeline.model.change import Batch, Change, Parked
+from pipeline.model.progress import Checkpoint, ParkedKey, Seen, part_name
 from pipeline.model.snapshot import Windows, is_row
 from pipeline.model.state import Report
-from pipeline.wire.record import RECORD_CHANGES_MAX, Record
+from pipeline.wire.record import Record
 
 INFLIGHT_BATCHES_MAX = 2
 """One being written, one waiting: more would only be more to repeat."""
-SPAN_POSITIONS_MAX = SPAN_MAX - RECORD_CHANGES_MAX
-"""A range of positions is handed over at this length even if nothing in it is wanted: a sink may rely on a bound."""
-
-
-@dataclass(frozen=True, slots=True)
-class Appetite:
-    """How a topology likes its batches, and which tables it wants."""
-
-    batch_changes_max: int
-    batch_bytes_max: int
-    linger_seconds: float
-    tables: Collection[str]
-    gaps: bool = False
-    """Whether changes of kind GAP are wanted."""
-    topology: str = ""
-    """Whose appetite this is: rows read from a table may be meant for some topologies only."""
-
-    def __post_init__(self) -> None:
-        assert 1 <= self.batch_changes_max <= SPAN_POSITIONS_MAX
-
-
-@dataclass(slots=True)
-class _Inflight:
-    last: int
-    after: Checkpoint
-    count: int
-    oldest_ms: int
-    """Creation time of the first change it covers."""
-
-
-@dataclass(slots=True)
-class Redriven:
-    """A batch from quarantine on its way: nothing else of the shard is written meanwhile."""
-
-    batch: Batch
-    taken: bool = False
-    settled: bool = False
-    refused: str = ""
-    """Why the sink refused it again."""
 
 
 class Cursor:
@@ -62,20 +25,22 @@ class Cursor:
     Both depend on the shard's records and the checkpoint only, so that a redelivery has the same numbers.
     """
 
-    def __init__(self, stream: str, shard: str, appetite: Appetite, report: Report, *parents: str) -> None:
-        self._stream = stream
+    def __init__(
+        self, stream: str, shard: str, appetite: Appetite, report: Report, *parents: str, through_stored_ms: int = 0
+    ) -> None:
+        self.stream = stream
         self._shard, self._parents = shard, parents
-        self._appetite = appetite
-        self._pending: deque[Record] = deque()
-        self._pending_bytes = 0
-        self._pending_changes = 0
-        self._pending_since = 0.0
+        self.appetite = appetite
+        self._pending = Pending()
         self._closed = False
-        self._inflight: deque[_Inflight] = deque()
+        self._through_stored_ms = through_stored_ms
+        self._inflight: deque[Inflight] = deque()
         self._load(Checkpoint())
         self.report = report
         self.index: int | None = None
         """Number of the ring's page to take next; None while the cursor reads by itself."""
+        self.doubtful = False
+        """True when the shard must be read anew from `place`, because the ring may lack what lies before its page."""
         self.held = False
         """True while changes are put through from quarantine: no batch of the shard is taken."""
         self.redriven: Redriven | None = None
@@ -86,6 +51,9 @@ class Cursor:
 
     def _load(self, checkpoint: Checkpoint) -> None:
         self.place = checkpoint.sequence
+        self.through_ms = checkpoint.through_ms
+        """Every record that arrived up to then is at or before `place`."""
+        self._marks: Sequence[Change] = ()
         self._seen = Seen(checkpoint.seen)
         self._windows = Windows(checkpoint.snapshots)
         self._position = checkpoint.position
@@ -97,19 +65,14 @@ class Cursor:
         self.settled = checkpoint
 
     @property
-    def stream(self) -> str:
-        """Return the name of the Kinesis stream."""
-        return self._stream
-
-    @property
     def shard(self) -> str:
-        """Return the Kinesis shard."""
-        return self._shard
+        """Return the name the batches of the Kinesis shard go by."""
+        return part_name(self._shard, self.settled.part)
 
     @property
-    def appetite(self) -> Appetite:
-        """Return how the topology likes its batches."""
-        return self._appetite
+    def idle(self) -> bool:
+        """Return True when all that was read is settled."""
+        return not (self._pending or self._inflight or self._marks or self.held)
 
     @property
     def hungry(self) -> bool:
@@ -126,7 +89,7 @@ class Cursor:
         if self._inflight:
             return max(0.0, (now_ms - self._inflight[0].oldest_ms) / 1000)
         if self._pending:
-            return max(0.0, (now_ms - self._pending[0].changes[0].time_ms) / 1000)
+            return max(0.0, (now_ms - self._pending.oldest_ms) / 1000)
         return 0.0
 
     @property
@@ -140,12 +103,19 @@ class Cursor:
         return self.settled.ended
 
     def follow(self, ring: Ring, now: float) -> None:
-        """Take the ring's pages as far as there is room; leave the ring when it has moved on without us."""
+        """Take the ring's pages as far as there is room.
+
+        Leave the ring when it has moved on without us, or has a page of which another knows that it follows, not we.
+        """
         while self.index is not None and self.hungry and self.index < ring.next:
             if self.index < ring.oldest:
                 self.index = None
                 return
-            self.feed(ring.page(self.index), now)
+            page = ring.page(self.index)
+            if page.after == self.place and self.through_ms <= page.since_ms:
+                self.index, self.doubtful = None, True
+                return
+            self.feed(page, now)
             self.index += 1
 
     def feed(self, page: Page, now: float) -> None:
@@ -155,13 +125,13 @@ class Cursor:
         stays closed.
         """
         fresh = [record for record in page.records if self.place is None or record.sequence > self.place]
-        if fresh and not self._pending:
-            self._pending_since = now
-        self._pending.extend(fresh)
-        self._pending_bytes += sum(record.size_bytes for record in fresh)
-        self._pending_changes += sum(len(record.changes) for record in fresh)
+        self._pending.add(fresh, now)
         if fresh:
             self.place = fresh[-1].sequence
+        if page.last == self.place:
+            self.through_ms = page.through_ms(self.through_ms)
+        self.doubtful = False
+        self._note_through()
         self._closed = self._closed or page.ended
         self._end_if_done()
 
@@ -169,15 +139,40 @@ class Cursor:
         """Return the next batch when there is one and it is time for it."""
         if self.held:
             return self._take_redriven()
+        if self._marks:
+            return self._take_marks()
         while self._pending and len(self._inflight) < INFLIGHT_BATCHES_MAX:
-            waited = now - self._pending_since >= self._appetite.linger_seconds
+            waited = now - self._pending.since >= self.appetite.linger_seconds
             if not (waited or self._closed or self._full()):
                 return None
             batch = self._cut()
-            self._pending_since = now
+            self._pending.since = now
             if batch is not None:
                 return batch
         return None
+
+    def leap(self, marks: Sequence[Change], through_ms: int) -> None:
+        """Go on behind a gap; `marks` tell of it. What arrived up to `through_ms` is given up where it is missing.
+
+        Positions count anew: the sink may have been given some that were never settled, and what had them is gone.
+        """
+        assert self.idle
+        assert marks
+        part = self.settled.part + 1
+        self.settled = replace(self.settled, position=0, delivered=0, through_ms=through_ms, part=part)
+        self._position = self._delivered = 0
+        self.through_ms, self._marks = through_ms, marks
+
+    def _take_marks(self) -> Batch | None:
+        marks, self._marks = self._marks, ()
+        self._position = len(marks)
+        if not self.appetite.gaps:
+            self._advance(replace(self.settled, position=self._position))
+            return None
+        self._delivered = self._position
+        after = replace(self.settled, position=self._position, delivered=self._position)
+        self._inflight.append(Inflight(self._position, after, 0, marks[0].time_ms))
+        return Batch(self.stream, self.shard, 1, self._position, tuple(marks), range(1, self._position + 1))
 
     def settle(self, batch: Batch) -> None:
         """Note that a batch is durable, or parked. Batches settle in the order they were taken."""
@@ -226,10 +221,8 @@ class Cursor:
         return self.redriven.batch
 
     def _full(self) -> bool:
-        return (
-            self._pending_changes >= self._appetite.batch_changes_max
-            or self._pending_bytes >= self._appetite.batch_bytes_max
-        )
+        waiting, wanted = self._pending, self.appetite
+        return waiting.changes >= wanted.batch_changes_max or waiting.size_bytes >= wanted.batch_bytes_max
 
     def _cut(self) -> Batch | None:
         """Turn pending records into a batch, or into progress alone when nothing of them is wanted."""
@@ -237,33 +230,39 @@ class Cursor:
         changes: list[Change] = []
         positions: list[int] = []
         taken = size_bytes = 0
-        oldest_ms = self._pending[0].changes[0].time_ms
-        while self._pending and taken < self._appetite.batch_changes_max:
-            if taken and size_bytes >= self._appetite.batch_bytes_max:
+        oldest_ms = self._pending.oldest_ms
+        while self._pending and taken < self.appetite.batch_changes_max:
+            if taken and size_bytes >= self.appetite.batch_bytes_max:
                 break
-            record = self._pending.popleft()
+            record = self._pending.pop()
             taken += len(record.changes)
             size_bytes += record.size_bytes
             self._accept(record, changes, positions)
             if self._position - self._delivered >= SPAN_POSITIONS_MAX:
                 break
-        self._pending_changes -= taken
-        self._pending_bytes -= size_bytes
         handed = bool(changes) or self._position - self._delivered >= SPAN_POSITIONS_MAX
         if handed:
             self._delivered = self._position
         if not is_row(record.changes[-1]):  # the time of a read says nothing of what the stream still holds
             self._time_ms = max(self._time_ms, record.changes[-1].time_ms)
         seen, snapshots = self._seen.snapshot(record.arrival_ms), self._windows.state()
-        after = Checkpoint(
-            record.sequence, self._position, self._delivered, seen, time_ms=self._time_ms, snapshots=snapshots
+        after = replace(
+            self.settled,
+            sequence=record.sequence,
+            position=self._position,
+            delivered=self._delivered,
+            seen=seen,
+            time_ms=self._time_ms,
+            snapshots=snapshots,
+            through_ms=record.arrival_ms,
         )
         if not handed:
             self._advance(after)
             return None
-        self._inflight.append(_Inflight(self._position, after, len(changes), oldest_ms))
-        place = self._stream, self._shard, first, self._position
-        return Batch(*place, tuple(changes), tuple(positions), parents=self._parents)
+        self._inflight.append(Inflight(self._position, after, len(changes), oldest_ms))
+        parents = () if self.settled.part else self._parents  # what lies behind a gap continues nothing
+        place = self.stream, self.shard, first, self._position
+        return Batch(*place, tuple(changes), tuple(positions), parents=parents)
 
     def _accept(self, record: Record, changes: list[Change], positions: list[int]) -> None:
         """Number a record's new changes and keep those of our tables."""
@@ -275,17 +274,14 @@ class Cursor:
         if not fresh:
             return
         self._seen.note(record.source, record.lane, fresh[-1].sequence, record.arrival_ms)
-        fresh = self._windows.counted(record.source, record.lane, fresh, self._appetite.tables, self._appetite.topology)
+        fresh = self._windows.counted(record.source, record.lane, fresh, self.appetite.tables, self.appetite.topology)
         if not fresh:
             return
         start = self._position + 1
         self._position += len(fresh)
-        if self._wants(fresh[0]):  # a record is of one table, and a gap has one of its own
+        if self.appetite.wants(fresh[0]):  # a record is of one table, and a gap has one of its own
             changes.extend(fresh)
             positions.extend(range(start, self._position + 1))
-
-    def _wants(self, change: Change) -> bool:
-        return change.table in self._appetite.tables and (change.kind is not ChangeKind.GAP or self._appetite.gaps)
 
     def _advance(self, after: Checkpoint) -> None:
         """Progress without a batch: it counts when what was taken before is settled."""
@@ -295,6 +291,11 @@ class Cursor:
             self.settled = replace(after, parked=dict(self.parked))
             self._end_if_done()
 
+    def _note_through(self) -> None:
+        """Say in the checkpoint of an idle shard, now and then, up to when it is known that nothing came."""
+        if self.idle and self.through_ms - self.settled.through_ms > self._through_stored_ms:
+            self.settled = replace(self.settled, through_ms=self.through_ms)
+
     def _end_if_done(self) -> None:
-        if self._closed and not self._pending and not self._inflight and not self.held:
-            self.settled = replace(self.settled, ended=True)
+        if self._closed and self.idle:
+            self.settled = replace(self.settled, ended=True, through_ms=self.through_ms)

@@ -1,11 +1,14 @@
 """One topology on one shard: its cursor, the slot of its checkpoint, and its quarantine if there is one."""
 
 import asyncio
+from collections.abc import Sequence
 
 from pipeline.coordination.checkpoints import CheckpointSlot
 from pipeline.delivery.cursor import Cursor
 from pipeline.delivery.parking import Parking
 from pipeline.delivery.redrive import Redrive
+from pipeline.model.change import Change
+from pipeline.model.gap import GapRecord
 
 
 class Follower:
@@ -18,12 +21,26 @@ class Follower:
         self.parking: Parking | None = None
         """The quarantine, None where a refused change halts the topology."""
         self.redrive: Redrive | None = None
+        self.missing: GapRecord | None = None
+        """The gap this topology stands before."""
         self._saving = asyncio.Lock()
 
     @property
     def reading(self) -> bool:
-        """Return True when there is more of the shard to take."""
-        return self.started and not self.cursor.closed
+        """Return True when there is more of the shard to take, and nothing is missing before it."""
+        return self.started and not self.cursor.closed and self.missing is None
+
+    def leave_at(self, missing: GapRecord) -> None:
+        """Stand before a gap, off the ring."""
+        self.missing, self.cursor.index = missing, None
+
+    async def pass_gap(self, marks: Sequence[Change], through_ms: int) -> None:
+        """Go on behind the gap, as `Cursor.leap` does, once that is stored. Raises LeaseLost or RetryLater."""
+        if self.missing is not None and self.cursor.idle:
+            self.cursor.leap(marks, through_ms)
+        await self.save()
+        self.missing = None
+        self.cursor.report.flowing()
 
     async def save(self) -> None:
         """Store the settled progress if there is any. Raises LeaseLost or RetryLater."""

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 from pipeline.coordination.persist import Answer, persist
-from pipeline.delivery.cursor import Cursor, Redriven
+from pipeline.delivery.cursor import Cursor
 from pipeline.delivery.parking import Quarantine
+from pipeline.delivery.pending import Redriven
 from pipeline.model.change import Batch, Change
 from pipeline.model.errors import Corrupt, LeaseLost, PipelineError, RetryLater
 from pipeline.model.progress import ParkedKey

@@ -15,6 +15,8 @@ class Ring:
         self._start: int | None = None
         self.oldest = 0
         self.ended = False
+        self.torn = False
+        """True when what follows the last page may be missing: nothing is read ahead then."""
 
     @property
     def next(self) -> int:
@@ -32,7 +34,7 @@ class Ring:
         self._pages.clear()
         self._size_bytes = 0
         self._start = place
-        self.ended = False
+        self.ended = self.torn = False
 
     def append(self, page: Page) -> None:
         """Hold one more page; the oldest make room when there is none."""

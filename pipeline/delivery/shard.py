@@ -5,17 +5,19 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from pipeline.coordination.checkpoints import read_many
+from pipeline.coordination.gaps import Gaps, accept_hint
 from pipeline.coordination.persist import HALT_SECONDS, persist, rest
+from pipeline.delivery.beginning import Beginnings
 from pipeline.delivery.cursor import Cursor
 from pipeline.delivery.follower import Follower
-from pipeline.delivery.reader import Page, ShardReader
+from pipeline.delivery.passage import Passage
+from pipeline.delivery.reader import Page, Place, ShardReader, Trimmed
 from pipeline.delivery.ring import Ring
 from pipeline.model.change import Batch
 from pipeline.model.errors import Gap, LeaseLost, PipelineError, RetryLater
-from pipeline.model.progress import Checkpoint, Quarantined, Seen, here, quarantined
+from pipeline.model.gap import GapRecord
+from pipeline.model.progress import Quarantined, quarantined
 from pipeline.model.shard import Shard
-from pipeline.model.snapshot import inherited
 from pipeline.model.state import Flow, Report
 from pipeline.ports import Chance, Clock, Log, ObjectStore, StateStore
 
@@ -46,19 +48,22 @@ class ShardDelivery:
         shard: Shard,
         followers: Mapping[str, Follower],
         parent_key: Callable[[str, str], str],
+        gaps: Gaps,
         *,
         ring_bytes_max: int,
         checkpoint_seconds: float,
+        sure_ms: int,
     ) -> None:
         self.shard = shard
         self.followers = followers
         self.report = Report(moved_at=clock.monotonic())
         self._log = log
         self._claims = claims
-        self._store = store
         self._clock = clock
         self._chance = chance
-        self._parent_key = parent_key
+        self._beginnings = Beginnings(log, store, clock, shard, parent_key)
+        self._passage = Passage(gaps, log.name, shard.id, sure_ms)
+        self._sure_ms = sure_ms
         self._checkpoint_seconds = checkpoint_seconds
         self._ring = Ring(ring_bytes_max)
         self._lost = False
@@ -138,7 +143,9 @@ class ShardDelivery:
                 await self._clock.sleep(ROOM_SECONDS)
                 continue
             page = await self._page(reader)
-            if page is not None:
+            if isinstance(page, Trimmed):
+                self._tear(page)
+            elif page is not None:
                 self._ring.append(page)
                 idle_seconds = IDLE_SECONDS_MIN if page.records else min(2 * idle_seconds, IDLE_SECONDS_MAX)
                 await self._clock.sleep(idle_seconds)
@@ -153,22 +160,31 @@ class ShardDelivery:
             return None
         place = max((cursor.place for cursor in reading if cursor.place is not None), default=None)
         self._ring.restart(place)
-        for cursor in reading:
-            if cursor.place == place:
-                cursor.index = self._ring.next
-        return ShardReader(self._log, self._claims, self.shard.id, place, self._count_read)
+        foremost = [cursor for cursor in reading if cursor.place == place]
+        for cursor in foremost:
+            cursor.index = self._ring.next
+        return self._reader(max(foremost, key=lambda cursor: cursor.through_ms))
+
+    def _tear(self, error: Trimmed) -> None:
+        """Let those that have taken all of the ring stand before the gap that follows; the others come to it."""
+        self._ring.torn = True
+        for name, follower in self.followers.items():
+            if follower.reading and follower.cursor.index == self._ring.next:
+                follower.leave_at(self._passage.behind(follower.cursor, name, error))
 
     def _has_room(self) -> bool:
         """Return True when the next page would displace nothing, or only what the foremost cursor has done with."""
         followed = self._followed()
         self._ring.forget_before(min(cursor.index or 0 for cursor in followed))
         at_tip = any(cursor.index == self._ring.next and cursor.hungry for cursor in followed)
-        return not self._ring.ended and (at_tip or not self._ring.full)
+        return not self._ring.ended and (at_tip or not (self._ring.full or self._ring.torn))
 
-    async def _page(self, reader: ShardReader) -> Page | None:
+    async def _page(self, reader: ShardReader) -> Page | Trimmed | None:
         """Read a page, however often that must be tried; None after a pause when it needs a person."""
         try:
             page = await persist(reader.read, self._clock, self._chance, retried=partial(self._retried, self.report))
+        except Trimmed as error:
+            return error
         except PipelineError as error:
             await self._halt(self.report, error)
             return None
@@ -188,61 +204,63 @@ class ShardDelivery:
             except PipelineError as error:
                 await self._halt(follower.cursor.report, error)
         while not follower.cursor.closed:
-            if follower.cursor.index is None and self._followed():
-                await self._catch_up(follower.cursor)
+            if follower.missing is not None:
+                await self._stand(name, follower, follower.missing)
+            elif follower.cursor.index is None and self._followed():
+                await self._catch_up(name, follower)
             await self._clock.sleep(ADRIFT_SECONDS)
 
     async def _start(self, name: str, follower: Follower) -> None:
-        beginning = await self._inherited(name)
+        beginning = await self._beginnings.of(name, self._sure_ms)
         if beginning is None:
             await self._clock.sleep(PARENT_SECONDS)
             return
-        follower.cursor.begin(await follower.slot.claim(beginning))
+        follower.cursor.begin(await follower.slot.claim(beginning.checkpoint))
+        follower.missing = self._passage.at_start(follower.cursor, name, beginning)
         follower.cursor.report.flowing()
         follower.started = True
 
-    async def _inherited(self, name: str) -> Checkpoint | None:
-        """Return what to begin with once the parents have all ended for this topology; None while one has not.
+    async def _stand(self, name: str, follower: Follower, missing: GapRecord) -> None:
+        """Note a gap and stand before it; go on once it is accepted. Raises LeaseLost."""
+        if not follower.cursor.idle:
+            return  # what was read before it is settled first: a gap is named by the last settled record
+        persisted = partial(persist, clock=self._clock, chance=self._chance, retried=self._told(follower))
+        if not await persisted(follower.slot.is_ours):  # another has read on from here, and that may be trimmed
+            raise LeaseLost(f"another worker has claimed {follower.slot.key}")
+        gap, passes = await persisted(partial(self._passage.note, missing))
+        if not passes:
+            await self._halt(follower.cursor.report, Gap(missing.reason, hint=accept_hint(gap)))
+            return
+        await persisted(partial(follower.pass_gap, self._passage.marks(gap, follower.cursor), gap.decided_ms))
+        logger.warning("delivery of %s to %s goes on behind the gap %s", self.shard.id, name, gap.id)
 
-        That is what they had seen, and the keys in quarantine whose lanes go on here. Raises Gap when a parent is gone
-        that this topology had begun and not finished.
-        """
-        if not self.shard.parents:
-            return Checkpoint()
-        keys = {parent: self._parent_key(parent, name) for parent in self.shard.parents}
-        stored = await read_many(self._store, list(keys.values()))
-        listed = {shard.id for shard in await self._log.shards()}
-        seen, parked, snapshots = Seen(), {}, []
-        for parent, key in keys.items():
-            checkpoint = stored.get(key)
-            if checkpoint is not None and checkpoint.ended:
-                seen.merge(checkpoint.seen)
-                parked.update(here(checkpoint.parked, self.shard))
-                snapshots.append(checkpoint.snapshots)
-            elif parent in listed:
-                return None
-            elif checkpoint is not None:
-                msg = f"shard {parent} is gone before topology {name} had read it to its end"
-                raise Gap(msg, hint=f"changes were lost to {name}; copy the table again, then remove {key}")
-        return Checkpoint(seen=seen.state(), parked=parked, snapshots=inherited(snapshots))
-
-    async def _catch_up(self, cursor: Cursor) -> None:
-        """Read for one cursor until its place is on the ring again."""
-        reader = ShardReader(self._log, self._claims, self.shard.id, cursor.place, self._count_read)
-        while cursor.index is None and not cursor.closed and self._followed():
-            cursor.index = self._ring.join(cursor.place)
+    async def _catch_up(self, name: str, follower: Follower) -> None:
+        """Read for one cursor until its place is on the ring again, or something is missing behind it."""
+        cursor = follower.cursor
+        reader = self._reader(cursor)
+        while cursor.index is None and follower.reading and self._followed():
+            cursor.index = None if cursor.doubtful else self._ring.join(cursor.place)
             if cursor.index is not None:
                 return
             if not cursor.hungry:
                 await self._clock.sleep(ROOM_SECONDS)
                 continue
             page = await self._page(reader)
-            if page is not None:
+            if isinstance(page, Trimmed):
+                follower.leave_at(self._passage.behind(cursor, name, page))
+            elif page is not None:
                 cursor.feed(page, self._clock.monotonic())
                 await self._clock.sleep(IDLE_SECONDS_MIN)
 
+    def _reader(self, cursor: Cursor) -> ShardReader:
+        place = Place(cursor.place, cursor.through_ms)
+        return ShardReader(self._log, self._claims, self.shard.id, place, self._count_read, self._sure_ms)
+
     def _count_read(self) -> None:
         self.report.reads += 1
+
+    def _told(self, follower: Follower) -> Callable[[RetryLater, int], None]:
+        return partial(self._retried, follower.cursor.report)
 
     def _retried(self, report: Report, error: RetryLater, attempt: int) -> None:
         self.report.moved_at = self._clock.monotonic()

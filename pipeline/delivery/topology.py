@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from pipeline.coordination.persist import HALT_SECONDS, rest
+from pipeline.delivery.appetite import Appetite
 from pipeline.delivery.breaker import Breaker
-from pipeline.delivery.cursor import Appetite
 from pipeline.delivery.keeper import DEADLINE_SECONDS, SinkKeeper
 from pipeline.delivery.parking import Parking
 from pipeline.model.change import Batch

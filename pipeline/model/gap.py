@@ -10,6 +10,12 @@ TABLE_STREAM_KEPT_MS = 24 * 3600 * 1000
 """How long DynamoDB Streams keeps a record; it cannot be changed (developer guide, "Change data capture")."""
 
 
+LOG_KEPT_MS_MIN = 24 * 3600 * 1000
+"""The least that a Kinesis data stream can be set to keep: however it is set, and whoever changes that."""
+SURELY_KEPT_MS = LOG_KEPT_MS_MIN - CLOCK_MARGIN_MS
+"""A record of a Kinesis stream that is younger was not trimmed."""
+
+
 class GapCause(StrEnum):
     """How changes were lost."""
 

@@ -89,6 +89,16 @@ class Checkpoint:
     """Keys in quarantine, by digest."""
     snapshots: Snapshots = NONE
     """What is known of readers that send rows of their tables."""
+    through_ms: int = 0
+    """Of a Kinesis shard: every record that arrived up to then, by the stream's clock, is at or before `sequence`, or
+    was given up as lost; 0 when nothing is known. Records that followed an ended shard came later."""
+    part: int = 0
+    """How many gaps were passed in this Kinesis shard: behind each, positions count from 1 under another name."""
+
+
+def part_name(shard: str, part: int) -> str:
+    """Return the name under which the positions of a part of a Kinesis shard count: names sort as the parts do."""
+    return f"{shard}.{part:03d}" if part else shard
 
 
 SEEN_KEPT_MS = 48 * 3600 * 1000

@@ -73,6 +73,13 @@ class FakeLog:
         if tape.closed and tape.first == tape.end:
             del self._shards[shard]
 
+    def expire(self, kept_ms: int) -> None:
+        """Forget what arrived longer ago, in every shard: as retention does."""
+        for shard in list(self._shards):
+            tape, until_ms = self._shards[shard].tape, self._clock.now_ms() - kept_ms
+            old = (each.sequence for each in tape.page(tape.first, tape.end) if each.arrival_ms < until_ms)
+            self.trim(shard, max(old, default=0))
+
     async def shards(self) -> tuple[Shard, ...]:
         """Return all shards still retained."""
         async with self.faults.around("shards"):

@@ -1,7 +1,7 @@
-"""Checkpoints as fields of a state row, versions 1 and 2; version 2 has keys in quarantine.
+"""Checkpoints as fields of a state row, versions 1 to 3; 2 has keys in quarantine, 3 lies behind a gap of Kinesis.
 
-A checkpoint without such keys is written as version 1, so that an older worker can go on from it; one that has them
-must not be read by a worker that would write their changes.
+A checkpoint that has neither is written as version 1, so that an older worker can go on from it; one that has must not
+be read by a worker that would write the parked changes, or number those behind the gap like others before it.
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,9 @@ from pipeline.model.progress import Checkpoint, ParkedKey, Why
 from pipeline.ports import FieldValue
 from pipeline.wire import snapshots
 
-VERSION = 2
-_WITHOUT_PARKED = 1
+VERSION = 3
+_WITH_PARKED = 2
+_PLAIN = 1
 SEEN_BYTES_MAX = 16 * 1024 * 1024
 PARKED_BYTES_MAX = 1024 * 1024
 _SHARD_END = "SHARD_END"
@@ -38,15 +39,18 @@ def to_fields(checkpoint: Checkpoint) -> dict[str, FieldValue]:
         seen.setdefault(shard, {})[lane] = (str(sequence), arrival_ms)
     sequence_text = _TRIM_HORIZON if checkpoint.sequence is None else str(checkpoint.sequence)
     fields: dict[str, FieldValue] = {
-        "format": VERSION if checkpoint.parked else _WITHOUT_PARKED,
+        "format": VERSION if checkpoint.part else _WITH_PARKED if checkpoint.parked else _PLAIN,
         "checkpoint": _SHARD_END if checkpoint.ended else sequence_text,
         "sequence": sequence_text,
         "position": checkpoint.position,
         "delivered": checkpoint.delivered,
         "timeMs": checkpoint.time_ms,
+        "throughMs": checkpoint.through_ms,
         "seen": _compressor.compress(msgspec.msgpack.encode(seen)),
         **snapshots.to_fields(checkpoint.snapshots),
     }
+    if checkpoint.part:
+        fields["part"] = checkpoint.part
     if checkpoint.parked:
         rows = {digest: _row(key) for digest, key in sorted(checkpoint.parked.items())}
         fields["parked"] = _compressor.compress(msgspec.msgpack.encode(rows))
@@ -56,10 +60,11 @@ def to_fields(checkpoint: Checkpoint) -> dict[str, FieldValue]:
 def from_fields(fields: Mapping[str, FieldValue], where: str) -> Checkpoint:
     """Return the checkpoint of a row. Raises Corrupt, naming `where`, when it cannot be read by this version."""
     version = fields.get("format")
-    if version not in (_WITHOUT_PARKED, VERSION):
+    if version not in (_PLAIN, _WITH_PARKED, VERSION):
         msg = f"the checkpoint {where} has format {version!r}, this version reads up to {VERSION}"
         raise Corrupt(msg, hint="it was written by another version: upgrade, or start from a clean state table")
     sequence, seen, parked = fields.get("sequence"), fields.get("seen"), fields.get("parked", b"")
+    part = fields.get("part", 0)
     position, delivered = fields.get("position"), fields.get("delivered")
     if not (
         isinstance(sequence, str)
@@ -67,7 +72,9 @@ def from_fields(fields: Mapping[str, FieldValue], where: str) -> Checkpoint:
         and isinstance(position, int)
         and isinstance(delivered, int)
         and isinstance(parked, bytes)
-        and (parked or version == _WITHOUT_PARKED)
+        and isinstance(part, int)
+        and (parked or version != _WITH_PARKED)
+        and (part > 0) is (version == VERSION)
     ):
         msg = f"the checkpoint {where} lacks a field"
         raise Corrupt(msg, hint="was the row edited by hand?")
@@ -80,11 +87,17 @@ def from_fields(fields: Mapping[str, FieldValue], where: str) -> Checkpoint:
     except (zstandard.ZstdError, msgspec.DecodeError, ValueError) as error:
         msg = f"the checkpoint {where} cannot be decoded"
         raise Corrupt(msg, hint="was the row edited by hand?") from error
-    time_ms = fields.get("timeMs", 0)
-    assert isinstance(time_ms, int)
     ended = fields.get("checkpoint") == _SHARD_END
     known = snapshots.from_fields(fields, where)
-    return Checkpoint(number, position, delivered, flat, ended, time_ms, keys, known)
+    arrived_ms = max((ms for _, ms in flat.values()), default=0)  # rows of earlier versions say no more
+    time_ms, through_ms = _number(fields, "timeMs", 0), _number(fields, "throughMs", arrived_ms)
+    return Checkpoint(number, position, delivered, flat, ended, time_ms, keys, known, through_ms, part)
+
+
+def _number(fields: Mapping[str, FieldValue], name: str, default: int) -> int:
+    value = fields.get(name, default)
+    assert isinstance(value, int)
+    return value
 
 
 def _unpacked(data: bytes, decoder: msgspec.msgpack.Decoder[T], bytes_max: int) -> T:

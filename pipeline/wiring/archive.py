@@ -13,7 +13,7 @@ from pipeline.history.moment import text_of
 from pipeline.history.watermark import Bound, Watermark, unarchived, uncaptured, watermark
 from pipeline.model.backoff import CALLS
 from pipeline.model.errors import Gap, Misconfigured, PipelineError, RetryLater
-from pipeline.model.progress import Checkpoint
+from pipeline.model.progress import Checkpoint, part_name
 from pipeline.settings import Settings
 from pipeline.wiring.build import Parts, parts_of, stream_of
 from pipeline.wiring.core import CAPTURE, checkpoint_key, group_of
@@ -73,7 +73,7 @@ async def _look(parts: Parts, topology: str) -> Reach:
             bounds.append(Bound(f"table {name}", 0, error.reason))
     archived = await _checkpoints(parts, around.log.name, [shard.id for shard in await around.log.shards()], topology)
     bounds += await unarchived(around.log, around.claims, archived, asked_ms)
-    delivered = {f"{around.log.name}/{shard}": each.delivered for shard, each in archived.items()}
+    delivered = {f"{around.log.name}/{part_name(shard, e.part)}": e.delivered for shard, e in archived.items()}
     return Reach(watermark(asked_ms, bounds), delivered)
 
 

@@ -20,7 +20,7 @@ from pipeline.aws.streams import DynamoDBTableStream
 from pipeline.aws.tables import TableDescription
 from pipeline.capture.packing import Packing, WireForm
 from pipeline.capture.table import TableCapture
-from pipeline.delivery.cursor import Appetite
+from pipeline.delivery.appetite import Appetite
 from pipeline.delivery.parking import Quarantine
 from pipeline.delivery.topology import TopologyRunner
 from pipeline.plugin import Sink, Topology

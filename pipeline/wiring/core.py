@@ -24,6 +24,7 @@ from pipeline.delivery.shard import ShardDelivery
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
 from pipeline.model.errors import RetryLater
+from pipeline.model.gap import SURELY_KEPT_MS
 from pipeline.model.shard import Shard
 from pipeline.model.state import Report
 from pipeline.ports import Chance, Clock, Log, ObjectStore, StateStore, TableStream
@@ -31,6 +32,9 @@ from pipeline.wire.redrive import request_key
 
 logger = logging.getLogger(__name__)
 
+THROUGH_STORED_SHARE = 96
+"""The checkpoint of an idle shard may be so much of `sure_ms` behind (a quarter of an hour) in what it says of the time
+up to which all was read."""
 CAPTURE = "capture"
 """What stands for a topology's name in the key of a capture's checkpoint."""
 
@@ -49,6 +53,8 @@ class Surroundings:
     lease_seconds: float
     checkpoint_seconds: float
     ring_bytes_max: int
+    sure_ms: int = SURELY_KEPT_MS
+    """A record of the Kinesis stream that is younger was not trimmed."""
 
 
 def capture_of(around: Surroundings, stream: TableStream, packing: Packing) -> TableCapture:
@@ -90,8 +96,10 @@ def delivery_of(
             known,
             {name: _follower(around, group, known, runner, quarantine) for name, runner in topologies.items()},
             partial(checkpoint_key, group),
+            gaps,
             ring_bytes_max=around.ring_bytes_max,
             checkpoint_seconds=around.checkpoint_seconds,
+            sure_ms=around.sure_ms,
         )
 
     crew = Crew(leases, around.clock, around.chance, around.lease_seconds, build)
@@ -119,8 +127,8 @@ def checkpoint_key(group: str, shard: str, name: str) -> str:
 def _follower(
     around: Surroundings, group: str, shard: Shard, runner: TopologyRunner, quarantine: Quarantine | None
 ) -> Follower:
-    report = Report(moved_at=around.clock.monotonic())
-    cursor = Cursor(around.log.name, shard.id, runner.appetite, report, *shard.parents)
+    report, stored_ms = Report(moved_at=around.clock.monotonic()), around.sure_ms // THROUGH_STORED_SHARE
+    cursor = Cursor(around.log.name, shard.id, runner.appetite, report, *shard.parents, through_stored_ms=stored_ms)
     slot = _slot(around, group, shard.id, runner.name)
     follower = Follower(cursor, slot)
     if quarantine is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.capture.packing import Packing
-from pipeline.delivery.cursor import Appetite
+from pipeline.delivery.appetite import Appetite
 from pipeline.delivery.parking import Quarantine
 from pipeline.delivery.shard import ShardDelivery
 from pipeline.delivery.stream import StreamDelivery

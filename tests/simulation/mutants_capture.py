@@ -166,8 +166,8 @@ CHECKPOINTS = (
         "checkpoint-names-last-read",
         "a checkpoint names the last record read, not the last one settled",
         "pipeline.delivery.cursor:Cursor._cut",
-        "record.sequence, self._position",
-        "self.place, self._position",
+        "sequence=record.sequence",
+        "sequence=self.place",
     ),
 )
 

@@ -43,7 +43,8 @@ DELIVERY = (
         "after an expired iterator delivery goes on at the end of the shard",
         "pipeline.delivery.reader:ShardReader._fetch",
         "except IteratorExpired as error:\n        self._iterator = None",
-        "except IteratorExpired as error:\n        self._iterator, self.place = None, 10**70",
+        "except IteratorExpired as error:\n"
+        "        self._iterator, self.place = None, self.place._replace(sequence=10**70)",
     ),
     Mutant(
         "corrupt-record-skipped",
@@ -84,15 +85,15 @@ DELIVERY = (
         "ring-restart-takes-all-along",
         "when the ring begins again, cursors that are further back follow it too",
         "pipeline.delivery.shard:ShardDelivery._restart",
-        "if cursor.place == place:",
-        "if True:",
+        "if cursor.place == place]",
+        "if True]",
     ),
     Mutant(
         "delivery-child-before-parent",
         "a topology starts a child shard before it has ended the parent",
-        "pipeline.delivery.shard:ShardDelivery._inherited",
-        "            return None",
-        "            pass",
+        "pipeline.delivery.beginning:Beginnings.of",
+        "        return None\n",
+        "        pass\n",
     ),
     Mutant(
         "shard-finished-before-saved",
@@ -104,8 +105,8 @@ DELIVERY = (
     Mutant(
         "ended-with-batches-out",
         "a shard has ended for a topology that still has batches to write",
-        "pipeline.delivery.cursor:Cursor._end_if_done",
-        "and not self._inflight",
+        "pipeline.delivery.cursor:Cursor.idle",
+        "self._inflight or ",
         "",
     ),
     Mutant(
@@ -137,8 +138,8 @@ REPEATS = (
     Mutant(
         "dedupe-forgets-at-a-reshard",
         "a child shard does not know what its parents had seen",
-        "pipeline.delivery.shard:ShardDelivery._inherited",
-        "seen.merge(checkpoint.seen)",
+        "pipeline.delivery.beginning:Beginnings._behind",
+        "seen.merge(each.seen)",
         "pass",
     ),
     Mutant(

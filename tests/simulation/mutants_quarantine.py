@@ -48,8 +48,8 @@ QUARANTINE = (
     Mutant(
         "quarantine-forgotten-at-a-reshard",
         "a child shard does not know which keys its parents had parked",
-        "pipeline.delivery.shard:ShardDelivery._inherited",
-        "parked.update(here(checkpoint.parked, self.shard))",
+        "pipeline.delivery.beginning:Beginnings._behind",
+        "parked.update(here(each.parked, self._shard))",
         "pass",
     ),
     Mutant(

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 
 from pipeline.capture.packing import Packing, WireForm
 from pipeline.capture.table import TableCapture
-from pipeline.delivery.cursor import Appetite
+from pipeline.delivery.appetite import Appetite
 from pipeline.delivery.parking import Quarantine
 from pipeline.delivery.shard import ShardDelivery
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
+from pipeline.model.gap import SURELY_KEPT_MS
 from pipeline.plugin import Batch, Change, Sink
 from pipeline.testing.fakes import FakeLog, FakeObjectStore, FakeStateStore, FakeTable, ManualClock, SeededChance
 from pipeline.wiring.core import Surroundings, capture_of, delivery_of
@@ -136,6 +137,7 @@ class World:
         self.hosts: list[Host] = []
         self.packing = Packing(form, 8, 1024 * 1024 - 4096, "us-east-1")
         self.ring_bytes_max = 1024 * 1024
+        self.sure_ms = SURELY_KEPT_MS
         self.parked = FakeObjectStore()
         self.quarantine: Quarantine | None = None
         self._count = 0
@@ -206,6 +208,7 @@ class World:
             LEASE_SECONDS,
             0.3,
             self.ring_bytes_max,
+            self.sure_ms,
         )
 
     def _host(

@@ -12,7 +12,7 @@ from faust.types import TP
 
 from pipeline.aws.clock import SystemClock
 from pipeline.capture.packing import Packing, WireForm
-from pipeline.delivery.cursor import Appetite
+from pipeline.delivery.appetite import Appetite
 from pipeline.delivery.topology import TopologyRunner
 from pipeline.plugin import Batch
 from pipeline.telemetry.metrics import PipelineCollector

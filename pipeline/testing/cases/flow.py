@@ -2,7 +2,8 @@
 
 import asyncio
 
-from pipeline.delivery.cursor import INFLIGHT_BATCHES_MAX, Appetite, Cursor
+from pipeline.delivery.appetite import Appetite
+from pipeline.delivery.cursor import INFLIGHT_BATCHES_MAX, Cursor
 from pipeline.delivery.reader import Page
 from pipeline.model.progress import Checkpoint
 from pipeline.model.state import Report

@@ -12,7 +12,7 @@ from pipeline.aws.items import DynamoDBItemStore
 from pipeline.aws.objects import S3ObjectStore
 from pipeline.aws.session import READ
 from pipeline.coordination.checkpoints import read_many
-from pipeline.delivery.reader import ShardReader
+from pipeline.delivery.reader import Place, ShardReader
 from pipeline.history.archive import segments
 from pipeline.history.fold import fold
 from pipeline.history.moment import text_of
@@ -171,7 +171,8 @@ class Reading:
         carried = 0
         distinct: set[tuple[str, str, int]] = set()
         for shard in await self._parts.around.log.shards():
-            reader = ShardReader(self._parts.around.log, None, shard.id, None, lambda: None)
+            start = Place(None, self._parts.around.clock.now_ms())
+            reader = ShardReader(self._parts.around.log, None, shard.id, start, lambda: None)
             for _ in range(PAGES_MAX):
                 page = await reader.read()
                 carried += sum(len(record.changes) for record in page.records)

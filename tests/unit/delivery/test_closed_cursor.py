@@ -1,6 +1,7 @@
 """A cursor that has taken its shard's last page."""
 
-from pipeline.delivery.cursor import Appetite, Cursor
+from pipeline.delivery.appetite import Appetite
+from pipeline.delivery.cursor import Cursor
 from pipeline.delivery.reader import Page
 from pipeline.model.state import Report
 
