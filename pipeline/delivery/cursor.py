@@ -70,6 +70,11 @@ class Cursor:
         return part_name(self._shard, self.settled.part)
 
     @property
+    def settled_through_ms(self) -> int:
+        """Return the time up to which all records that arrived are settled, by the stream's clock."""
+        return self.through_ms if self.idle else self.settled.through_ms
+
+    @property
     def idle(self) -> bool:
         """Return True when all that was read is settled."""
         return not (self._pending or self._inflight or self._marks or self.held)
@@ -138,7 +143,7 @@ class Cursor:
     def take(self, now: float) -> Batch | None:
         """Return the next batch when there is one and it is time for it."""
         if self.held:
-            return self._take_redriven()
+            return self.redriven.take() if self.redriven is not None else None
         if self._marks:
             return self._take_marks()
         while self._pending and len(self._inflight) < INFLIGHT_BATCHES_MAX:
@@ -213,12 +218,6 @@ class Cursor:
         """Take batches again."""
         self.held, self.redriven = False, None
         self._end_if_done()
-
-    def _take_redriven(self) -> Batch | None:
-        if self.redriven is None or self.redriven.taken:
-            return None
-        self.redriven.taken = True
-        return self.redriven.batch
 
     def _full(self) -> bool:
         waiting, wanted = self._pending, self.appetite
