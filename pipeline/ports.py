@@ -132,6 +132,9 @@ class Log(Protocol):
         That records before the page were trimmed meanwhile is not told either.
         """
 
+    async def kept_ms(self) -> int:
+        """Return how long a record is kept, as the stream is set now. Raises RetryLater."""
+
     async def put(self, records: Sequence[OutRecord]) -> tuple[str | None, ...]:
         """Put up to 500 records in one call, tried once; return one entry for each: None stored, else its error code.
 

@@ -92,6 +92,12 @@ class KinesisLog:
                 return False
         raise RetryLater(f"kinesis:GetRecords on {self._resource(shard)}: only empty pages, with records behind them")
 
+    async def kept_ms(self) -> int:
+        """Return how long a record is kept, as the stream is set now."""
+        with translated("kinesis:DescribeStreamSummary", self._resource(), missing_is_gap=True):
+            answer = await self._reads.run(self._reads.client.describe_stream_summary, StreamName=self._name)
+        return answer["StreamDescriptionSummary"]["RetentionPeriodHours"] * 3_600_000
+
     async def read(self, iterator: str) -> LogPage:
         """Read one page."""
         return await self._page(iterator)

@@ -14,6 +14,7 @@ from pipeline.model.change import Change
 from pipeline.model.errors import Gap, IteratorExpired, LeaseLost, PipelineError, RetryLater
 from pipeline.model.gap import TABLE_STREAM_KEPT_MS, GapCause, GapRecord
 from pipeline.model.progress import Checkpoint
+from pipeline.model.retention import Retention, retention
 from pipeline.model.state import Flow, Report
 from pipeline.ports import Chance, Clock, Log, SourcePage, TableStream
 
@@ -23,6 +24,8 @@ BUSY_CHANGES = 500
 """A page with this many changes says that more are waiting: gather, so that few, large records travel."""
 FRESH_REFUSED_MAX = 2
 """So many new iterators at a shard's oldest record may be refused as trimmed in a row before that is a gap."""
+TIP_PAGES = 3
+"""So many empty pages in a row are taken for the tip of an open shard: AWS gives no other sign."""
 IDLE_SECONDS_MIN = 0.1
 IDLE_SECONDS_MAX = 1.0
 
@@ -59,6 +62,14 @@ class ShardCapture:
         self._fresh_refused = 0
         self._read: int | None = None
         self._idle_seconds = IDLE_SECONDS_MIN
+        self._through_ms = 0
+        """All that was changed up to then is in Kinesis; 0 when that is not known."""
+        self._empty_pages = 0
+
+    @property
+    def retention(self) -> Retention:
+        """Return what is left until the oldest change that is not in Kinesis is trimmed."""
+        return retention(self._through_ms, TABLE_STREAM_KEPT_MS, self._clock.now_ms())
 
     @property
     def moved_at(self) -> float:
@@ -93,6 +104,7 @@ class ShardCapture:
 
     async def step(self) -> None:
         """Forward what one or a few pages hold, then move the checkpoint."""
+        asked_ms = self._clock.now_ms()
         changes, closed = await self._gather()
         if self._passing and (changes or closed):
             await self._pass(self._passing, changes)
@@ -100,6 +112,7 @@ class ShardCapture:
             await self._forward(changes)
         if changes or closed:
             await self._save(changes, closed)
+        self._note_through(changes, asked_ms)
         self.ended = closed
         self.report.flowing()
         self.report.moved_at = self._clock.monotonic()
@@ -107,9 +120,18 @@ class ShardCapture:
         if not closed and len(changes) < BUSY_CHANGES:
             await self._clock.sleep(self._idle_seconds)
 
+    def _note_through(self, changes: list[Change], asked_ms: int) -> None:
+        """Note up to when all is captured: AWS may give an empty page with changes behind it, but not many in a row."""
+        self._empty_pages = 0 if changes else self._empty_pages + 1
+        if changes:
+            self._through_ms = changes[-1].time_ms
+        elif self._empty_pages >= TIP_PAGES:
+            self._through_ms = asked_ms
+
     async def _begin(self) -> None:
         await persist(self._slot.claim, self._clock, self._chance, retried=self._retried)
         self._read = self._slot.saved.sequence
+        self._through_ms = self._slot.saved.time_ms
         self.ended = self._slot.saved.ended
         self.report.flowing()
 

@@ -8,6 +8,7 @@ from pipeline.capture.vanished import Vanished
 from pipeline.coordination.crew import Crew
 from pipeline.coordination.gaps import Gaps
 from pipeline.coordination.leases import SHARD_END, Leases
+from pipeline.coordination.losswatch import LossWatch
 from pipeline.coordination.rounds import Rounds
 from pipeline.model.errors import Gap, LeaseLost
 from pipeline.model.shard import Shard, ready
@@ -52,6 +53,7 @@ class TableCapture(Rounds):
         self._begun: bool | None = None
         """None while this stream may not be captured."""
         self._all_finished = False
+        self._watch = LossWatch()
 
     @property
     def table(self) -> str:
@@ -65,6 +67,7 @@ class TableCapture(Rounds):
 
     async def _step(self) -> None:
         """Finish, discover, lease, start. Raises Gap, after all the rest is done, when a shard is gone unread."""
+        self._watch.look({f"capture of {self.table} on {s}": each.retention for s, each in self.captures.items()})
         await self._finish()
         await self._admit()
         try:

@@ -26,13 +26,7 @@ class Cursor:
     """
 
     def __init__(
-        self,
-        stream: str,
-        shard: str,
-        appetite: Appetite,
-        report: Report,
-        through_stored_ms: int = 0,
-        parents: tuple[str, ...] = (),
+        self, stream: str, shard: str, appetite: Appetite, report: Report, *parents: str, through_stored_ms: int = 0
     ) -> None:
         self.stream = stream
         self._shard, self._parents = shard, parents
@@ -74,6 +68,11 @@ class Cursor:
     def shard(self) -> str:
         """Return the name the batches of the Kinesis shard go by."""
         return part_name(self._shard, self.settled.part)
+
+    @property
+    def settled_through_ms(self) -> int:
+        """Return the time up to which all records that arrived are settled, by the stream's clock."""
+        return self.through_ms if self.idle else self.settled.through_ms
 
     @property
     def idle(self) -> bool:
@@ -144,7 +143,7 @@ class Cursor:
     def take(self, now: float) -> Batch | None:
         """Return the next batch when there is one and it is time for it."""
         if self.held:
-            return self._take_redriven()
+            return self.redriven.take() if self.redriven is not None else None
         if self._marks:
             return self._take_marks()
         while self._pending and len(self._inflight) < INFLIGHT_BATCHES_MAX:
@@ -220,12 +219,6 @@ class Cursor:
         self.held, self.redriven = False, None
         self._end_if_done()
 
-    def _take_redriven(self) -> Batch | None:
-        if self.redriven is None or self.redriven.taken:
-            return None
-        self.redriven.taken = True
-        return self.redriven.batch
-
     def _full(self) -> bool:
         waiting, wanted = self._pending, self.appetite
         return waiting.changes >= wanted.batch_changes_max or waiting.size_bytes >= wanted.batch_bytes_max
@@ -266,8 +259,8 @@ class Cursor:
             self._advance(after)
             return None
         self._inflight.append(Inflight(self._position, after, len(changes), oldest_ms))
+        parents = () if self.settled.part else self._parents  # what lies behind a gap continues nothing
         place = self.stream, self.shard, first, self._position
-        parents = () if self.settled.part else self._parents  # behind a gap of its own nothing is known to follow them
         return Batch(*place, tuple(changes), tuple(positions), parents=parents)
 
     def _accept(self, record: Record, changes: list[Change], positions: list[int]) -> None:

@@ -54,6 +54,11 @@ class Redriven:
     refused: str = ""
     """Why the sink refused it again."""
 
+    def take(self) -> Batch | None:
+        """Return the batch, once."""
+        taken, self.taken = self.taken, True
+        return None if taken else self.batch
+
 
 @dataclass(slots=True)
 class Inflight:

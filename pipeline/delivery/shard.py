@@ -17,6 +17,7 @@ from pipeline.model.change import Batch
 from pipeline.model.errors import Gap, LeaseLost, PipelineError, RetryLater
 from pipeline.model.gap import GapRecord
 from pipeline.model.progress import Quarantined, quarantined
+from pipeline.model.retention import Retention, RetentionState, retention
 from pipeline.model.shard import Shard
 from pipeline.model.state import Flow, Report
 from pipeline.ports import Chance, Clock, Log, ObjectStore, StateStore
@@ -102,6 +103,14 @@ class ShardDelivery:
         """Return how much of the topology waits in quarantine, of a shard that has not ended."""
         settled = self.followers[topology].cursor.settled
         return quarantined([] if settled.ended else settled.parked.values(), self._clock.now_ms())
+
+    def retention(self, topology: str, kept_ms: int) -> Retention:
+        """Return what is left until the topology's oldest record that is not settled is trimmed."""
+        follower = self.followers[topology]
+        through_ms = follower.cursor.settled_through_ms if follower.started else 0
+        if follower.cursor.ended:
+            return Retention(None, RetentionState.UNKNOWN)
+        return retention(through_ms, kept_ms, self._clock.now_ms())
 
     async def save(self, topology: str) -> None:
         """Store the topology's settled progress if there is any. Raises LeaseLost or RetryLater."""

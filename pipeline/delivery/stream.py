@@ -6,11 +6,16 @@ from collections.abc import Collection, Mapping
 from pipeline.coordination.crew import Crew
 from pipeline.coordination.gaps import Gaps
 from pipeline.coordination.leases import SHARD_END, Leases
+from pipeline.coordination.losswatch import LossWatch
 from pipeline.coordination.rounds import Rounds
 from pipeline.delivery.shard import ShardDelivery
 from pipeline.model.errors import PipelineError
+from pipeline.model.gap import LOG_KEPT_MS_MIN
 from pipeline.model.shard import Shard
 from pipeline.ports import Clock, Log, StateRow
+
+KEPT_SECONDS = 300.0
+"""How often the stream is asked how long it keeps a record."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +44,10 @@ class StreamDelivery(Rounds):
         self.gaps = gaps
         self._topologies = frozenset(topologies)
         self.known: dict[str, Shard] = {}
+        self._watch = LossWatch()
+        self._asked_at: float | None = None
+        self.kept_ms = LOG_KEPT_MS_MIN
+        """How long the stream keeps a record: asked for now and then, the least it can be until there is an answer."""
 
     @property
     def deliveries(self) -> Mapping[str, ShardDelivery]:
@@ -48,10 +57,24 @@ class StreamDelivery(Rounds):
     async def _step(self) -> None:
         await self._finish()
         try:
+            await self._warn()
             await self.gaps.refresh()
             self.known = {shard.id: shard for shard in await self._log.shards()}
         finally:  # a listing that does not come costs no lease
             await self._lease()
+
+    async def _warn(self) -> None:
+        now = self._clock.monotonic()
+        if self._asked_at is None or now - self._asked_at >= KEPT_SECONDS:
+            self._asked_at = now
+            self.kept_ms = await self._log.kept_ms()
+        self._watch.look(
+            {
+                f"delivery of {shard} to {name}": each.retention(name, self.kept_ms)
+                for shard, each in self.deliveries.items()
+                for name in each.followers
+            }
+        )
 
     async def _look(self) -> None:
         if await self._leases.called():

@@ -33,6 +33,7 @@ class PipelineCollector(Collector):
         yield from _family("capture", CAPTURE_LABELS, list(self._capture_reports()))
         yield from _family("topology", DELIVERY_LABELS, list(self._topology_reports()))
         yield from self._gaps()
+        yield from self._times_to_loss()
         if self._delivery is not None:
             reads = CounterMetricFamily(
                 "fanout_stream_reads", "GetRecords calls on the Kinesis stream", labels=["shard"]
@@ -42,6 +43,28 @@ class PipelineCollector(Collector):
             yield reads
             yield from self._parked(self._delivery)
             yield from self._containment()
+
+    def _times_to_loss(self) -> Iterator[Metric]:
+        """Yield the headline metric: seconds until the oldest unread change is trimmed; none where nothing was read."""
+        captures = GaugeMetricFamily(
+            "fanout_capture_time_to_loss_seconds", "Until the oldest unread change is trimmed", labels=CAPTURE_LABELS
+        )
+        topologies = GaugeMetricFamily(
+            "fanout_topology_time_to_loss_seconds",
+            "Until its oldest unsettled record is trimmed",
+            labels=DELIVERY_LABELS,
+        )
+        for table in self._captures:
+            for shard, capture in table.captures.items():
+                if (left := capture.retention.time_to_loss_seconds) is not None:
+                    captures.add_metric([table.table, shard], left)
+        deliveries = self._delivery.deliveries if self._delivery else {}
+        kept_ms = self._delivery.kept_ms if self._delivery else 0
+        for shard, each in deliveries.items():
+            for name in each.followers:
+                if (left := each.retention(name, kept_ms).time_to_loss_seconds) is not None:
+                    topologies.add_metric([name, shard], left)
+        yield from (captures, topologies)
 
     @staticmethod
     def _parked(delivery: StreamDelivery) -> Iterator[Metric]:

@@ -8,6 +8,7 @@ from pipeline.capture.table import TableCapture
 from pipeline.delivery.roots import RootWriter
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
+from pipeline.model.retention import Retention
 from pipeline.model.state import Flow, Report
 
 
@@ -24,7 +25,10 @@ def status_of(
         "captures": {
             each.table: {
                 "problem": each.problem,
-                "shards": {shard: _report(capture.report) for shard, capture in each.captures.items()},
+                "shards": {
+                    shard: {**_report(capture.report), **_retention(capture.retention)}
+                    for shard, capture in each.captures.items()
+                },
             }
             for each in captures
         },
@@ -71,6 +75,7 @@ def _delivery(delivery: StreamDelivery) -> Mapping[str, Any]:
                 "topologies": {
                     name: {
                         **_report(follower.cursor.report),
+                        **_retention(each.retention(name, delivery.kept_ms)),
                         "position": follower.slot.saved.position,
                         "quarantine": each.quarantined(name)._asdict(),
                     }
@@ -80,6 +85,10 @@ def _delivery(delivery: StreamDelivery) -> Mapping[str, Any]:
             for shard, each in delivery.deliveries.items()
         },
     }
+
+
+def _retention(found: Retention) -> dict[str, Any]:
+    return {"time_to_loss_seconds": found.time_to_loss_seconds, "retention": found.state}
 
 
 def _report(report: Report) -> dict[str, Any]:

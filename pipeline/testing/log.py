@@ -39,6 +39,7 @@ class FakeLog:
         self.refuses: Callable[[OutRecord], str | None] | None = None
         self.page_records_max = PAGE_RECORDS_MAX
         self.record_bytes_max = 1024 * 1024
+        self.retention_ms = 24 * 3600 * 1000
         self.iterators = Iterators(clock, ITERATOR_SECONDS)
         self._name = name
         self._clock = clock
@@ -95,6 +96,11 @@ class FakeLog:
         """Return True when the record of a sequence is kept."""
         async with self.faults.around("holds"):
             return self._tape(shard).has(sequence)
+
+    async def kept_ms(self) -> int:
+        """Return how long a record is kept; nothing is forgotten before `expire`."""
+        async with self.faults.around("kept_ms"):
+            return self.retention_ms
 
     async def read(self, iterator: str) -> LogPage:
         """Read one page; the last one of a closed shard carries records and no next iterator."""

@@ -135,7 +135,7 @@ def _follower(
     turn: asyncio.Lock,
 ) -> Follower:
     report, stored_ms = Report(moved_at=around.clock.monotonic()), around.sure_ms // THROUGH_STORED_SHARE
-    cursor = Cursor(around.log.name, shard.id, runner.appetite, report, stored_ms, shard.parents)
+    cursor = Cursor(around.log.name, shard.id, runner.appetite, report, *shard.parents, through_stored_ms=stored_ms)
     slot = _slot(around, group, shard.id, runner.name)
     follower = Follower(cursor, slot, turn, around.clock)
     if quarantine is not None:

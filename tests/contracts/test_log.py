@@ -200,6 +200,11 @@ def test_a_record_is_held_as_long_as_it_can_be_read(world: World, run: Run) -> N
     assert [run(world.log.holds(shard, record.sequence)) for record in records] == [True, True]
 
 
+def test_a_log_says_how_long_it_keeps_a_record(world: World, run: Run) -> None:
+    """A stream is made to keep a day."""
+    assert run(world.log.kept_ms()) == 24 * 3600 * 1000
+
+
 def test_a_page_tells_the_time_of_the_service(world: World, run: Run) -> None:
     """It is the time the records' arrival goes by, to the second."""
     run(_put(world.log, "a"))

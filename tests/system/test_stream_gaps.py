@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.model.gap import LOG_KEPT_MS_MIN, GapCause, GapState
 from pipeline.model.state import Flow
+from pipeline.telemetry.metrics import PipelineCollector
 from tests.system.loss import DAY_SECONDS, Story, tell
 
 
@@ -228,5 +229,33 @@ def test_a_worker_that_was_overtaken_takes_nothing_for_a_gap() -> None:
         await told.world.run(1)
         assert type(task.exception()).__name__ == "LeaseLost"
         assert await told.gaps.all() == ()
+
+    tell(story)
+
+
+@pytest.mark.fault("K7")
+def test_time_to_loss_is_told_before_anything_is_lost() -> None:
+    """While a sink hangs its topology's time runs out and says so; the other's, and the capture's, does not."""
+
+    async def story(told: Story) -> None:
+        told.world.log.retention_ms = 60_000
+        await told.down(0)
+
+        async def hang(_: object) -> None:
+            await told.world.clock.sleep(1e9)
+
+        slow = told.world.worker({"slow": told.world.sink("slow", hang), "quick": told.world.sink("quick")})
+        told.hosts = [told.world.capture(), slow]
+        told.put(1)
+        found = []
+        for _ in range(3):
+            await told.world.run(25)
+            assert slow.delivery is not None
+            (delivery,) = slow.delivery.deliveries.values()
+            found.append([delivery.retention(name, slow.delivery.kept_ms).state for name in ("slow", "quick")])
+        assert found == [["ample", "ample"], ["half used", "ample"], ["passed", "ample"]]
+        assert (told.capture().retention.time_to_loss_seconds or 0) > DAY_SECONDS - 10
+        names = {metric.name for metric in PipelineCollector(slow.captures, slow.delivery, {}).collect()}
+        assert "fanout_topology_time_to_loss_seconds" in names
 
     tell(story)
