@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from pipeline.model.change import Batch, Change, ChangeKind, Parked
 from pipeline.model.errors import Corrupt, Gap, Misconfigured, PipelineError, Rejected, RetryLater
+from pipeline.model.storing import RetentionMode, Storing
 from pipeline.ports import Clock, ItemStore, ItemWrite, ObjectStore
 from pipeline.wire import chain, segment
 from pipeline.wire.json import canonical_keys, change_to_json
@@ -31,8 +32,10 @@ __all__ = [
     "PipelineError",
     "RangeLog",
     "Rejected",
+    "RetentionMode",
     "RetryLater",
     "Sink",
+    "Storing",
     "Topology",
     "canonical_keys",
     "chain",
@@ -87,8 +90,10 @@ class Context(Protocol):
     def clock(self) -> Clock:
         """Return the clock."""
 
-    def objects(self, bucket: str, prefix: str = "", *, region: str = "") -> ObjectStore:
-        """Return a store for S3 objects under `prefix`."""
+    def objects(
+        self, bucket: str, prefix: str = "", *, region: str = "", storing: Storing | None = None
+    ) -> ObjectStore:
+        """Return a store for S3 objects under `prefix`; `storing` says how new ones are kept."""
 
     def folder(self, path: str) -> ObjectStore:
         """Return a store for files under a local folder, which is created."""
