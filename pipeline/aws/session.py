@@ -76,14 +76,24 @@ class Aws:
     """The clients of one process, made on demand, each once, from one boto3 session.
 
     Credentials, regions and endpoints come from the standard AWS chain and variables. Close it after the last call.
+    A part of the process that must not be held up by another has a share: clients, threads and retry quotas of its own.
     """
 
-    def __init__(self, plain_http_hosts: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        plain_http_hosts: Collection[str] = (),
+        *,
+        name: str = "aws",
+        session: boto3.Session | None = None,
+        lock: threading.RLock | None = None,
+    ) -> None:
         _quieten()
         self._plain_http_hosts = plain_http_hosts
+        self._name = name
         with translated("opening a session", "the AWS profile of the environment"):
-            self._session = boto3.Session()
-        self._lock = threading.Lock()
+            self._session = session or boto3.Session()
+        self._lock = lock or threading.RLock()
+        self._shares: dict[str, Aws] = {}
         self._clients: dict[tuple[str, str, Purpose, bool], Any] = {}
         self._threads: dict[Purpose, ThreadPoolExecutor] = {}
 
@@ -95,12 +105,21 @@ class Aws:
 
     def close(self) -> None:
         """Wait for calls under way, end the threads, close the connections."""
+        for share in self._shares.values():
+            share.close()
         for threads in self._threads.values():
             threads.shutdown(wait=True, cancel_futures=True)
         for client in self._clients.values():
             client.close()
         self._threads.clear()
         self._clients.clear()
+
+    def share(self, name: str) -> Aws:
+        """Return the clients and threads of one part of the process, as many as there are here; closed with these."""
+        with self._lock:
+            if name not in self._shares:
+                self._shares[name] = Aws(self._plain_http_hosts, name=name, session=self._session, lock=self._lock)
+            return self._shares[name]
 
     def dynamodb(self, region: str, purpose: Purpose, *, raw: bool = False) -> Caller[DynamoDBClient]:
         """Return a client for tables; a `raw` one is apart, for `pipeline.aws.raw`, and checks no parameters."""
@@ -129,7 +148,7 @@ class Aws:
 
     def _threads_of(self, purpose: Purpose) -> ThreadPoolExecutor:
         if purpose not in self._threads:
-            self._threads[purpose] = ThreadPoolExecutor(purpose.threads, f"aws-{purpose.name}")
+            self._threads[purpose] = ThreadPoolExecutor(purpose.threads, f"{self._name}-{purpose.name}")
         return self._threads[purpose]
 
     def _caller(self, service: str, region: str, purpose: Purpose, *, raw: bool) -> Caller[Any]:

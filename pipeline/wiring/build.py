@@ -48,7 +48,7 @@ def parts_of(settings: Settings, aws: Aws) -> Parts:
     around = core.Surroundings(
         owner=f"{worker.id or socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
         log=KinesisLog(aws.kinesis(stream.region, READ), aws.kinesis(stream.region, WRITE), stream.name),
-        claims=S3ObjectStore(aws, stream.region, stream.claim_bucket, stream.claim_prefix)
+        claims=S3ObjectStore(aws.share("claims"), stream.region, stream.claim_bucket, stream.claim_prefix)
         if stream.claim_bucket
         else None,
         store=DynamoDBStateStore(aws.dynamodb(settings.state.region, STATE), settings.state.table),
@@ -71,7 +71,7 @@ def capture_of(parts: Parts, table: TableDescription) -> TableCapture:
 def stream_of(parts: Parts, table: TableDescription) -> DynamoDBTableStream:
     """Return a table's present stream."""
     return DynamoDBTableStream(
-        parts.aws.streams(table.region),
+        parts.aws.share("capture").streams(table.region),
         table=table.name,
         arn=table.stream_arn,
         epoch=table.stream_label,
@@ -91,10 +91,11 @@ def quarantine_of(parts: Parts, pipeline: str) -> Quarantine | None:
     if not settings.wanted:
         return None
     objects: ObjectStore
+    share = parts.aws.share("quarantine")
     if settings.folder:
-        objects = FolderObjectStore(Path(settings.folder), parts.aws.threads(WRITE))
+        objects = FolderObjectStore(Path(settings.folder), share.threads(WRITE))
     else:
-        objects = S3ObjectStore(parts.aws, settings.region, settings.bucket, settings.prefix)
+        objects = S3ObjectStore(share, settings.region, settings.bucket, settings.prefix)
     return Quarantine(objects, pipeline, lanes, settings.attempts_max)
 
 

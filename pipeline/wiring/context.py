@@ -22,7 +22,7 @@ class SinkContext:
         self.tables = tables
         self.clock = clock
         self._region = region
-        self._aws = aws
+        self._aws = aws.share(f"topology-{name}")
 
     def objects(
         self, bucket: str, prefix: str = "", *, region: str = "", storing: Storing | None = None

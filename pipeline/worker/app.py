@@ -22,6 +22,7 @@ from pipeline.delivery.topology import TopologyRunner
 from pipeline.model.errors import PipelineError
 from pipeline.worker.desk import Desk
 from pipeline.worker.guard import HEALTH, guarded, middlewares
+from pipeline.worker.owner import for_good
 from pipeline.worker.parcel import topic_of
 
 COMMIT_SECONDS_MIN = 0.2
@@ -116,7 +117,8 @@ class CaptureService(Service):
 
     @Service.task
     async def _run(self) -> None:
-        await self._capture.run(self._step_seconds)
+        work = self._capture.run(self._step_seconds)
+        await for_good(f"the capture of table {self._capture.table}", work, lambda: self.should_stop)
 
     async def on_stop(self) -> None:
         """Give the leases back."""

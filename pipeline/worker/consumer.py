@@ -23,6 +23,7 @@ from pipeline.delivery.shard import ShardDelivery
 from pipeline.model.change import Batch
 from pipeline.model.errors import PipelineError
 from pipeline.model.state import Flow
+from pipeline.worker.owner import for_good
 from pipeline.worker.parcel import Parcel, partition_of, topic_of
 
 ASSIGNMENT_SECONDS = 0.1
@@ -65,8 +66,11 @@ class Consumer(BaseConsumer):
         self.app.on_rebalance_start()
         self.app.consumer_generation_id += 1
         await self.on_partitions_assigned(set(), self.app.consumer_generation_id)
-        self.add_future(self.app.delivery.run(self.app.step_seconds))
-        self.add_future(self._keep_assignment())
+        self.add_future(for_good("the delivery", self.app.delivery.run(self.app.step_seconds), self._stops))
+        self.add_future(for_good("the assignment of shards", self._keep_assignment(), self._stops))
+
+    def _stops(self) -> bool:
+        return self.should_stop or self._draining
 
     async def _keep_assignment(self) -> None:
         while not self._draining:

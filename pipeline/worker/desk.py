@@ -62,7 +62,9 @@ class Desk:
             follower = parcel.delivery.followers[parcel.topology]
             await self._runner.deliver(parcel.batch, follower.cursor.report, follower.parking)
             await acknowledge(event)
-        except Exception as error:  # noqa: BLE001  # every task's death is seen
+        except (Exception, asyncio.CancelledError) as error:  # every task's death is seen
+            if isinstance(error, asyncio.CancelledError) and parcel.delivery in self._dropped:
+                raise
             defect = PipelineError(f"the worker failed: {kind_and_place(error)}", hint="please report it")
             await self._crash(defect)
             raise defect from None

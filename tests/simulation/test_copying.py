@@ -18,6 +18,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+@pytest.mark.fault("O3")
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_copy_ends_equal_to_its_table(seed: int) -> None:
     """Whoever dies, whatever moves: every row arrives or is overtaken, no deleted item comes back."""
