@@ -60,7 +60,7 @@ class Desk:
             if before is not None:
                 await before
             follower = parcel.delivery.followers[parcel.topology]
-            await self._runner.deliver(parcel.batch, follower.cursor.report, follower.parking)
+            await self._runner.deliver(parcel.batch, follower)
             await acknowledge(event)
         except (Exception, asyncio.CancelledError) as error:  # every task's death is seen
             if isinstance(error, asyncio.CancelledError) and parcel.delivery in self._dropped:
