@@ -15,6 +15,7 @@ Stores taken from the context meet faults at every call. A sink with a destinati
 import pytest
 
 from pipeline.testing.cases.basics import Basics
+from pipeline.testing.cases.delivery import Delivery
 from pipeline.testing.cases.durability import Durability
 from pipeline.testing.cases.failures import Failures
 from pipeline.testing.cases.fencing import Fencing
@@ -28,7 +29,7 @@ from pipeline.testing.watch import Found, Kept
 __all__ = ["Found", "Kept", "SinkContract", "Stores", "StoresContext"]
 
 
-class SinkContract(Basics, Durability, Order, Fencing, Failures, Flow, Scale, Safety):
+class SinkContract(Basics, Durability, Order, Fencing, Failures, Delivery, Flow, Scale, Safety):
     """What delivery counts on; see each case."""
 
     @pytest.fixture(autouse=True)

@@ -9,9 +9,11 @@ from pipeline.model.change import Batch, Change
 from pipeline.model.errors import PipelineError, Rejected, RetryLater
 from pipeline.plugin import change_to_json
 from pipeline.ports import ItemWrite
+from pipeline.testing.clock import turn
 from pipeline.testing.contract import Found, Kept, SinkContract, Stores, StoresContext
 
 REGION = "eu-west-1"
+LONG_TURNS = 3_000
 logger = logging.getLogger(__name__)
 
 
@@ -184,6 +186,32 @@ class Undead(Plain):
     async def close(self) -> None:
         """Close."""
         self.closed = True
+
+
+class Stubborn(Plain):
+    """Goes on for a while when it is cancelled."""
+
+    async def put(self, change: Change) -> None:
+        """Write one item, whatever comes."""
+        try:
+            await super().put(change)
+        except asyncio.CancelledError:
+            for _ in range(LONG_TURNS):
+                await turn()
+            await super().put(change)
+
+
+class Gatekeeper(Plain):
+    """Writes for one shard at a time."""
+
+    def __init__(self, context: StoresContext) -> None:
+        super().__init__(context)
+        self.gate = asyncio.Lock()
+
+    async def write(self, batch: Batch) -> None:
+        """Wait for the gate, and write."""
+        async with self.gate:
+            await super().write(batch)
 
 
 class Filer:
