@@ -51,5 +51,8 @@ CONTRACT: Mapping[str, tuple[str, ...]] = {
     "test_32_a_throttle_at_any_call_is_tried_again": ("N1", "R4"),
     "test_28_an_old_owner_that_wakes_up": ("P4", "S4"),
     "test_29_two_owners_side_by_side": ("A2", "S4", "X5"),
+    "test_36_a_call_that_hangs_ends_at_its_deadline": ("X2", "N1"),
+    "test_38_a_hang_is_seen_and_holds_up_no_other_shard": ("X2",),
+    "test_39_a_connection_that_is_half_open": ("N1",),
     "test_50_nothing_piles_up": ("X4",),
 }
