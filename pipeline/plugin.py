@@ -26,6 +26,7 @@ __all__ = [
     "Gap",
     "ItemStore",
     "ItemWrite",
+    "Mirror",
     "Misconfigured",
     "ObjectStore",
     "Parked",
@@ -103,6 +104,20 @@ class Context(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """How a topology keeps each item of a source table as one item of another: what `fanout verify` compares by."""
+
+    region: str
+    """Region of the tables it writes to."""
+    table: str
+    """Name of the table that mirrors the one source table; empty: named like its source."""
+    expected: Callable[[bytes], bytes | None]
+    """Returns a source's item as the mirror is to have it, None when it is to have none."""
+    held: Callable[[bytes], bytes | None]
+    """Returns a stored item without what the topology added to it, None when it stands for a removed one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """A plugin: its name, its settings class, its sink, and how it likes its batches.
 
@@ -119,3 +134,5 @@ class Topology:
     linger_seconds: float = 0.0
     gaps: bool = False
     """Whether the sink gets changes of kind GAP: for a log, where what is missing must stand in its place."""
+    mirror: Callable[[Any], Mirror] | None = None
+    """Called with the settings; only for a topology whose destination is to equal the source, item by item."""

@@ -1,5 +1,6 @@
 """Captures and deliveries from ports: the same assembly for the service and for a simulated world."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ def delivery_of(
     group = around.log.name
     leases = _leases(around, group)
     gaps = Gaps(around.store, around.log.name, around.clock)
+    turn = asyncio.Lock()
 
     def build(shard: str) -> ShardDelivery:
         known = delivery.known[shard]
@@ -88,7 +90,7 @@ def delivery_of(
             around.clock,
             around.chance,
             known,
-            {name: _follower(around, group, known, runner, quarantine) for name, runner in topologies.items()},
+            {name: _follower(around, group, known, runner, quarantine, turn) for name, runner in topologies.items()},
             partial(checkpoint_key, group),
             ring_bytes_max=around.ring_bytes_max,
             checkpoint_seconds=around.checkpoint_seconds,
@@ -117,12 +119,17 @@ def checkpoint_key(group: str, shard: str, name: str) -> str:
 
 
 def _follower(
-    around: Surroundings, group: str, shard: Shard, runner: TopologyRunner, quarantine: Quarantine | None
+    around: Surroundings,
+    group: str,
+    shard: Shard,
+    runner: TopologyRunner,
+    quarantine: Quarantine | None,
+    turn: asyncio.Lock,
 ) -> Follower:
     report = Report(moved_at=around.clock.monotonic())
     cursor = Cursor(around.log.name, shard.id, runner.appetite, report, *shard.parents)
     slot = _slot(around, group, shard.id, runner.name)
-    follower = Follower(cursor, slot)
+    follower = Follower(cursor, slot, turn, around.clock)
     if quarantine is not None:
         key = request_key(group, shard.id, runner.name)
         follower.parking = Parking(quarantine, runner.name, cursor, slot, follower.save)

@@ -239,7 +239,7 @@ async def _pump(delivery: ShardDelivery, name: str, runner: TopologyRunner, cloc
         while True:
             batch = await waiting.get()
             follower = delivery.followers[name]
-            await runner.deliver(batch, follower.cursor.report, follower.parking)
+            await runner.deliver(batch, follower)
             delivery.settle(name, batch)
 
     await asyncio.gather(take(), write())
