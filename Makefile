@@ -71,6 +71,10 @@ lock: ## Resolve the dependencies again (needs uv)
 restore-proof: $(READY) ## Restore recorded histories at random seconds and compare (RESTORES=334 of each)
 	$(BIN)/python -m tests.restore_proof $(or $(RESTORES),334)
 
+.PHONY: tamper-proof
+tamper-proof: $(READY) ## Tamper with signed audit logs at random: each must be found in its place (TAMPERINGS=10000)
+	$(BIN)/python -m tests.tamper_proof $(or $(TAMPERINGS),10000)
+
 clean: ## Remove .venv, caches and build products
 	rm -rf .venv .cache .fanout .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,7 +2,7 @@
    that both believe they own it, whose batches have different borders, who start again from an older checkpoint, and
    whose creates may land after they have given up waiting. An object is named by its first position and created only if
    that name is free. It names its predecessor and, by the predecessor's seal, all before it; objects never change.
-   The signed root over all chains is not in the code yet, and not in this model.
+   Signed roots are not in this model.
 
    Always: an object starts right behind the end of the one it names, and no position is in two: no hole, no overlap,
    no fork; and no writer finds the store corrupt. At the end of every run: one chain holds all positions. */

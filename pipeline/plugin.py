@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from pipeline.model.change import Batch, Change, ChangeKind, Parked
 from pipeline.model.errors import Corrupt, Gap, Misconfigured, PipelineError, Rejected, RetryLater
+from pipeline.model.storing import RetentionMode, Storing
 from pipeline.ports import Clock, ItemStore, ItemWrite, ObjectStore
 from pipeline.wire import chain, segment
 from pipeline.wire.json import canonical_keys, change_to_json
@@ -25,14 +26,17 @@ __all__ = [
     "Gap",
     "ItemStore",
     "ItemWrite",
+    "Mirror",
     "Misconfigured",
     "ObjectStore",
     "Parked",
     "PipelineError",
     "RangeLog",
     "Rejected",
+    "RetentionMode",
     "RetryLater",
     "Sink",
+    "Storing",
     "Topology",
     "canonical_keys",
     "chain",
@@ -87,14 +91,30 @@ class Context(Protocol):
     def clock(self) -> Clock:
         """Return the clock."""
 
-    def objects(self, bucket: str, prefix: str = "", *, region: str = "") -> ObjectStore:
-        """Return a store for S3 objects under `prefix`."""
+    def objects(
+        self, bucket: str, prefix: str = "", *, region: str = "", storing: Storing | None = None
+    ) -> ObjectStore:
+        """Return a store for S3 objects under `prefix`; `storing` says how new ones are kept."""
 
     def folder(self, path: str) -> ObjectStore:
         """Return a store for files under a local folder, which is created."""
 
     def items(self, region: str) -> ItemStore:
         """Return the DynamoDB tables of a region."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """How a topology keeps each item of a source table as one item of another: what `fanout verify` compares by."""
+
+    region: str
+    """Region of the tables it writes to."""
+    table: str
+    """Name of the table that mirrors the one source table; empty: named like its source."""
+    expected: Callable[[bytes], bytes | None]
+    """Returns a source's item as the mirror is to have it, None when it is to have none."""
+    held: Callable[[bytes], bytes | None]
+    """Returns a stored item without what the topology added to it, None when it stands for a removed one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +134,5 @@ class Topology:
     linger_seconds: float = 0.0
     gaps: bool = False
     """Whether the sink gets changes of kind GAP: for a log, where what is missing must stand in its place."""
+    mirror: Callable[[Any], Mirror] | None = None
+    """Called with the settings; only for a topology whose destination is to equal the source, item by item."""

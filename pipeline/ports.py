@@ -285,3 +285,6 @@ class Inspector(Protocol):
 
     async def bucket(self, name: str) -> str | None:
         """Return the region of a bucket, and list its first object; None when there is no such bucket."""
+
+    async def has_lock(self, bucket: str) -> bool:
+        """Return True when objects of the bucket can be kept from being deleted."""

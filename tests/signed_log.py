@@ -28,15 +28,15 @@ class SignedLog:
     clock: ManualClock = field(default_factory=ManualClock)
     signer: FakeSigner = field(default_factory=FakeSigner)
 
-    def writer(self, owner: str = "me", rhythm: Rhythm | None = None, signer: FakeSigner | None = None) -> RootWriter:
+    def writer(self, rhythm: Rhythm | None = None, signer: FakeSigner | None = None) -> RootWriter:
         """Return one worker's writer of roots."""
         places = Places(self.log, self.witness)
         rhythm = rhythm or Rhythm(entries=1, minutes=5)
-        return RootWriter("audit", STREAM, owner, places, signer or self.signer, self.store, self.clock, rhythm)
+        return RootWriter("audit", STREAM, places, signer or self.signer, self.store, self.clock, rhythm)
 
     async def append(self, *batches_: Batch) -> None:
         """Deliver batches."""
-        log = RangeLog(self.log, chain.ChainForm())
+        log = RangeLog(self.log, chain.ChainForm(), chain.end_of)
         for each in batches_:
             await log.append(each)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from pipeline.plugin import Batch, Context, RangeLog, Topology, segment
+from pipeline.plugin import Batch, Context, RangeLog, Storing, Topology, segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,8 @@ class Settings:
     """What the names of all objects start with, for example `orders/`."""
     region: str = ""
     """Region of the bucket, when it is not the pipeline's."""
+    kms_key: str = ""
+    """KMS key with which objects are encrypted at rest; empty: as the bucket has it."""
     compression: Literal["zstd", "gzip"] = "zstd"
     """How new segments are compressed; may be changed at any time."""
     snapshot_hours: Annotated[int, Meta(ge=0, le=24 * 31)] = 0
@@ -29,7 +31,9 @@ class Archive:
 
     def __init__(self, settings: Settings, context: Context) -> None:
         self._log = RangeLog(
-            context.objects(settings.bucket, settings.prefix, region=settings.region),
+            context.objects(
+                settings.bucket, settings.prefix, region=settings.region, storing=Storing(kms_key=settings.kms_key)
+            ),
             segment.SegmentForm(settings.compression),
         )
 

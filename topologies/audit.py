@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from pipeline.plugin import Batch, Context, Misconfigured, RangeLog, Topology, chain
+from pipeline.plugin import Batch, Context, Misconfigured, RangeLog, RetentionMode, Storing, Topology, chain
 
 MINUTES_MAX = 24 * 60
 """A day: longer, and the stream's own copy of what is not vouched for is gone."""
+
+RETENTION_DAYS_MAX = 36_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,25 @@ class Settings:
     witness_folder: str = ""
     """Local folder for the copies instead, where all workers run on one machine."""
 
+    retention_days: int = 0
+    """Days in which nobody may delete or replace an object, log and witness; the buckets need Object Lock. 0: none."""
+    retention_mode: RetentionMode = RetentionMode.GOVERNANCE
+    """Who may shorten that: with GOVERNANCE whoever has a permission of its own for it, with COMPLIANCE nobody."""
+    kms_key: str = ""
+    """KMS key with which objects are encrypted at rest; empty: as the bucket has it."""
+
+    @property
+    def storing(self) -> Storing:
+        """Return how objects are kept."""
+        return Storing(self.retention_days, self.retention_mode, self.kms_key)
+
     def __post_init__(self) -> None:
         if self.signing_key_file and self.signing_kms_key:
             raise Misconfigured("signing_kms_key: given together with signing_key_file", hint="remove one of the two")
         if self.witness_bucket and self.witness_folder:
             raise Misconfigured("witness_folder: given together with witness_bucket", hint="remove one of the two")
+        if not 0 <= self.retention_days <= RETENTION_DAYS_MAX:
+            raise Misconfigured(f"retention_days: is not from 0 to {RETENTION_DAYS_MAX}", hint="0 means none")
         if self.root_entries < 1:
             raise Misconfigured("root_entries: is below 1", hint="give a number of entries, such as 10000")
         if not 0 < self.root_minutes <= MINUTES_MAX:
@@ -53,8 +69,9 @@ class Audit:
 
     def __init__(self, settings: Settings, context: Context) -> None:
         self._log = RangeLog(
-            context.objects(settings.bucket, settings.prefix, region=settings.region),
+            context.objects(settings.bucket, settings.prefix, region=settings.region, storing=settings.storing),
             chain.ChainForm(settings.actor_attribute),
+            chain.end_of,
         )
 
     async def open(self) -> None:

@@ -20,6 +20,7 @@ from pipeline.plugin import (
     Corrupt,
     ItemStore,
     ItemWrite,
+    Mirror,
     Misconfigured,
     Rejected,
     RetryLater,
@@ -275,4 +276,17 @@ def in_groups(last: Iterable[tuple[int, Change]], size: int) -> Iterator[Last]:
         yield items[start : start + size]
 
 
-topology = Topology("replica", Settings, Replica)
+def held(image: bytes) -> bytes | None:
+    """Return a stored item without the version of mode guarded; a tombstone is no item."""
+    if VERSION.encode() not in image:
+        return own(image)
+    item = orjson.loads(own(image))
+    return None if DELETED in item else orjson.dumps({name: item[name] for name in item if name != VERSION})
+
+
+def mirror(settings: Settings) -> Mirror:
+    """Return what a replica is to have of its source's items."""
+    return Mirror(settings.region, settings.table, own, held if settings.mode == "guarded" else own)
+
+
+topology = Topology("replica", Settings, Replica, mirror=mirror)

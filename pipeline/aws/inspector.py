@@ -6,6 +6,7 @@ from botocore.exceptions import ClientError
 
 from pipeline.aws.errors import code_of, translated
 from pipeline.aws.kinesis import KinesisControl, KinesisLog
+from pipeline.aws.objects import has_lock
 from pipeline.aws.session import CONTROL, READ, WRITE, Aws
 from pipeline.aws.streams import DynamoDBTableStream
 from pipeline.aws.tables import TableDescription, Tables
@@ -66,6 +67,10 @@ class AwsInspector:
             if region is not None:
                 await caller.run(caller.client.list_objects_v2, Bucket=name, MaxKeys=1)
         return region
+
+    async def has_lock(self, bucket: str) -> bool:
+        """Return True when the bucket has Object Lock."""
+        return await has_lock(self._aws, self._home_region, bucket)
 
     async def _open(self, table: TableDescription) -> None:
         stream = DynamoDBTableStream(

@@ -25,6 +25,7 @@ from pipeline.cli.restore import restore
 from pipeline.cli.run import run
 from pipeline.cli.setup import setup
 from pipeline.cli.status import status
+from pipeline.cli.verify import verify
 from pipeline.cli.version import version
 from pipeline.cli.worker import worker
 
@@ -44,6 +45,7 @@ COMMANDS = (
     setup,
     replicate,
     bootstrap,
+    verify,
     status,
     health,
     restore,

@@ -31,10 +31,10 @@ class Line:
 
 
 @contextmanager
-def progress() -> Iterator[Line]:
+def progress(begins: str = "reading the archive") -> Iterator[Line]:
     """Show a line while the work goes on, when somebody is watching."""
     if not sys.stderr.isatty():
         yield Line(None)
         return
-    with Console(stderr=True).status("reading the archive") as status:
+    with Console(stderr=True).status(begins) as status:
         yield Line(status)

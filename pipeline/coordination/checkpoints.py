@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from pipeline.model.backoff import CALLS
 from pipeline.model.errors import Corrupt, LeaseLost, RetryLater
-from pipeline.model.progress import Checkpoint
+from pipeline.model.progress import Checkpoint, Evidence
 from pipeline.ports import Chance, Clock, StateRow, StateStore
 from pipeline.wire import checkpoint as form
+from pipeline.wire import evidence as evidence_form
 
 CLAIM_ATTEMPTS_MAX = 20
 PUT_ATTEMPTS_MAX = 8
@@ -33,19 +34,23 @@ class CheckpointSlot:
         self._version = -1
         self.key = key
         self.saved = Checkpoint()
+        self.evidence = Evidence()
+        """What the row says of starts, and of what is being written: stored with every checkpoint."""
 
     async def claim(self, initial: Checkpoint | None = None) -> Checkpoint:
         """Take over the row and return its checkpoint, or make one of `initial`. Raises RetryLater or Corrupt."""
         for _ in range(CLAIM_ATTEMPTS_MAX):
             row = (await self._store.read([self.key])).get(self.key)
             self.saved = form.from_fields(row.fields, self.key) if row else initial or Checkpoint()
+            found = evidence_form.from_fields(row.fields, self.key) if row else Evidence()
+            self.evidence = found._replace(starts=found.starts + 1)
             if await self._put(self.saved, row.version if row else None):
                 return self.saved
         msg = f"the checkpoint {self.key} is claimed by others again and again"
         raise RetryLater(msg, hint="do two workers run with one id?")
 
     async def save(self, checkpoint: Checkpoint) -> None:
-        """Store a checkpoint that is further on than the last.
+        """Store a checkpoint that is not behind the last.
 
         Raises LeaseLost when another worker has claimed the row, RetryLater when the outcome stayed unknown: the
         checkpoint then counts as not stored.
@@ -54,6 +59,8 @@ class CheckpointSlot:
         if checkpoint.position < self.saved.position or (checkpoint.sequence or -1) < (self.saved.sequence or -1):
             msg = f"the checkpoint {self.key} would move backwards"
             raise Corrupt(msg, hint="this is a defect: please report it")
+        if checkpoint != self.saved:
+            self.evidence = self.evidence._replace(starts=0)
         if not await self._put(checkpoint, self._version):
             msg = f"another worker has claimed {self.key}"
             raise LeaseLost(msg)
@@ -66,7 +73,8 @@ class CheckpointSlot:
 
     async def _put(self, checkpoint: Checkpoint, expected: int | None) -> bool:
         version = 0 if expected is None else expected + 1
-        fields = {**form.to_fields(checkpoint), "owner": self._owner, "entityType": "CHECKPOINT"}
+        told = {**evidence_form.to_fields(self.evidence), "owner": self._owner, "entityType": "CHECKPOINT"}
+        fields = {**form.to_fields(checkpoint), **told}
         row = StateRow(self.key, version, fields)
         for attempt in range(1, PUT_ATTEMPTS_MAX + 1):
             try:

@@ -62,9 +62,9 @@ class Cursor:
     Both depend on the shard's records and the checkpoint only, so that a redelivery has the same numbers.
     """
 
-    def __init__(self, stream: str, shard: str, appetite: Appetite, report: Report) -> None:
+    def __init__(self, stream: str, shard: str, appetite: Appetite, report: Report, *parents: str) -> None:
         self._stream = stream
-        self._shard = shard
+        self._shard, self._parents = shard, parents
         self._appetite = appetite
         self._pending: deque[Record] = deque()
         self._pending_bytes = 0
@@ -262,7 +262,8 @@ class Cursor:
             self._advance(after)
             return None
         self._inflight.append(_Inflight(self._position, after, len(changes), oldest_ms))
-        return Batch(self._stream, self._shard, first, self._position, tuple(changes), tuple(positions))
+        place = self._stream, self._shard, first, self._position
+        return Batch(*place, tuple(changes), tuple(positions), parents=self._parents)
 
     def _accept(self, record: Record, changes: list[Change], positions: list[int]) -> None:
         """Number a record's new changes and keep those of our tables."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pipeline.coordination.checkpoints import CheckpointSlot
 from pipeline.delivery.cursor import Cursor
 from pipeline.model.change import Batch, Change, ChangeKind, Parked
-from pipeline.model.errors import Defect, PipelineError, Rejected
+from pipeline.model.errors import Deadly, Defect, PipelineError, Rejected
 from pipeline.model.lane import explicit_hash_key, lane_of
 from pipeline.model.progress import PARKED_KEYS_MAX, ParkedKey, Why
 from pipeline.ports import ObjectStore
@@ -135,7 +135,8 @@ class Parking:
     def _park_refused(self, batch: Batch, error: Rejected) -> None:
         """Park the changes an error names. Raises it again when it names none that is not parked."""
         refused = [(change, error.positions[position]) for position, change in batch if position in error.positions]
-        parked = [self._park(change, Why.REFUSED, reason) for change, reason in refused]
+        why = Why.FATAL if isinstance(error, Deadly) else Why.REFUSED
+        parked = [self._park(change, why, reason) for change, reason in refused]
         if not any(parked):
             raise error
 

@@ -1,8 +1,8 @@
 """Signed roots of an audit log: written beside delivery, which never waits for them.
 
-A root's number is claimed by creating its object if the name is free, so two writers cannot make two of one number; a
-row of the state table only keeps all workers but one from looking. A root is signed whole or not written: while the key
-is missing nothing is lost, and the next root covers all that was added meanwhile.
+A root's number is claimed by creating its object if the name is free: two writers cannot make two of one number. That
+one worker alone looks only saves work. A root is signed whole or not written: while the key is missing nothing is lost,
+and the next root covers all that was added meanwhile.
 """
 
 import logging
@@ -18,8 +18,6 @@ from pipeline.wire.root import End, Stored, Vouched
 from pipeline.wire.signature import PublicKey
 
 LOOK_SECONDS = 15.0
-SILENT_LOOKS = 4
-"""A writer that has not touched its row for so many of our looks is taken for gone."""
 AFTER_ALL = "~"
 """Sorts after everything an object's name may hold."""
 
@@ -50,8 +48,6 @@ class Places(NamedTuple):
 class RootsReport:
     """How the signing goes, for status."""
 
-    ours: bool = False
-    """Whether this process is the one that signs."""
     number: int = 0
     """The newest root this process knows of."""
     time_ms: int = 0
@@ -68,7 +64,6 @@ class RootWriter:
         self,
         name: str,
         stream: str,
-        owner: str,
         places: Places,
         signer: Signer,
         store: StateStore,
@@ -82,7 +77,8 @@ class RootWriter:
         self._signer = signer
         self._clock = clock
         self._rhythm = rhythm
-        self._turn = Turn(store, clock, roots_key(stream, name), owner)
+        self._store = store
+        self._key = roots_key(stream, name)
         self._last: Stored | None = None
         self._heads: dict[str, End] = {}
         self._objects: list[Vouched] = []
@@ -95,35 +91,66 @@ class RootWriter:
             await self._clock.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Sign what is due, if it is our turn. Raises nothing the pipeline knows."""
-        told, report = self.report.trouble, self.report
+        """Sign what is due. Raises nothing the pipeline knows."""
+        told, self.report.trouble = self.report.trouble, ""
         try:
-            report.ours = await self._turn.take()
-            if report.ours:
-                report.trouble = ""
-                await self._catch_up()
+            await self._catch_up()
         except PipelineError as error:
-            report.trouble = str(error)
-        if report.trouble and report.trouble != told:
-            logger.warning("roots of %s wait: %s", self._name, report.trouble)
-        if report.ours:
-            await self._remember()
+            self.report.trouble = str(error)
+        if self.report.trouble and self.report.trouble != told:
+            logger.warning("roots of %s wait: %s", self._name, self.report.trouble)
+        await self._remember()
 
     async def _catch_up(self) -> None:
-        await self._resume()
         await self._signer.public_key()  # asked even when nothing is due: a missing key is told at once
-        while await self._gather() or self._is_due():
-            if self._is_due():
+        await self._resume()
+        while await self._gather():
+            if self._is_full():
                 await self._sign()
+        if self._is_due():
+            await self._sign()
 
     async def _resume(self) -> None:
-        """Go on from the newest root, also when somebody else wrote it, and have it in both places."""
-        newest = await self._newest()
-        if newest is not None:
-            for place in (self._places.log, self._places.witness):
-                await self._keep(place, newest)
+        """Go on from the newest root, also when somebody else wrote it; afterwards both places have it.
+
+        Raises Corrupt when they differ, or lack what was there: nothing is signed on top of that.
+        """
+        log, witness = self._places
+        newest = await self._newest(log)
+        if witness is not None:
+            newest = await self._same_in_both(newest, await self._newest(witness), witness)
+        if self._last and (newest is None or newest.root.number < self._last.root.number):
+            raise Corrupt(f"root {self._last.root.number} was deleted", hint=_WHO)
         if (newest and newest.digest) != (self._last and self._last.digest):
+            await self._must_be_signed(newest)
             self._begin(newest)
+
+    async def _same_in_both(self, ours: Stored | None, theirs: Stored | None, witness: ObjectStore) -> Stored | None:
+        """Copy to the log the root a writer that died left in the witness alone, and to a new witness all there are."""
+        at, copied = (each.root.number if each else 0 for each in (ours, theirs))
+        if theirs is not None and copied == at + 1:
+            await self._places.log.create(root.root_name(self._stream, copied), theirs.data)
+            return theirs
+        for number in range(copied + 1, at + 1):
+            name = root.root_name(self._stream, number)
+            await witness.create(name, root.decode(name, await self._places.log.read(name) or b"").data)
+        if copied > at or (theirs is not None and copied == at and ours is not None and ours.digest != theirs.digest):
+            raise Corrupt(f"the log and the witness differ at root {min(at, copied) + (copied > at)}", hint=_WHO)
+        return ours
+
+    async def _newest(self, place: ObjectStore) -> Stored | None:
+        """Return the newest root in a place, which may be one behind. Raises Corrupt when it is none."""
+        name, known = "", self._last.root.number if self._last else 0
+        after = root.root_name(self._stream, max(0, known - 2))
+        async for each in place.names(f"{root.FOLDER}/{self._stream}/", after):
+            name = each if root.number_of(each) else name
+        return root.decode(name, await place.read(name) or b"") if name else None
+
+    async def _must_be_signed(self, newest: Stored | None) -> None:
+        """Refuse to go on from a root in the name of our key that it has not signed; of older keys nothing is known."""
+        key = PublicKey.of(await self._signer.public_key())
+        if newest and newest.root.key == key.id and not key.made(newest.signature, newest.statement):
+            raise Corrupt(f"root {newest.root.number} was forged", hint=_WHO)
 
     def _begin(self, newest: Stored | None) -> None:
         self._last, self._objects, self._waiting_since = newest, [], None
@@ -131,32 +158,12 @@ class RootWriter:
         self.report.number, self.report.time_ms = (newest.root.number, newest.root.time_ms) if newest else (0, 0)
         self.report.waiting_entries = 0
 
-    async def _newest(self) -> Stored | None:
-        """Return the newest root there is. Raises Corrupt when it is none, or ends before one we know of."""
-        known = self._last
-        for place in (self._places.deciding, self._places.log):
-            name = ""
-            after = root.root_name(self._stream, known.root.number - 1) if known else ""
-            async for each in place.names(f"{root.FOLDER}/{self._stream}/", after):
-                name = each if root.number_of(each) else name
-            if name:
-                return root.decode(name, await place.read(name) or b"")
-        if known:
-            reason = f"root {known.root.number} was deleted"
-            raise Corrupt(reason, hint="find out who did it: `fanout audit verify`")
-        return None
-
-    async def _keep(self, place: ObjectStore | None, newest: Stored) -> None:
-        name = root.root_name(self._stream, newest.root.number)
-        if place is not None and not await place.create(name, newest.data) and await place.read(name) != newest.data:
-            raise Corrupt(f"the two copies of {name} differ", hint="see which was changed: `fanout audit verify`")
-
     async def _gather(self) -> bool:
         """Take one new object of each chain; return whether there was any."""
         found = False
         async for shard in self._chains():
-            if self._is_due():
-                break
+            if self._is_full():
+                return True
             found |= await self._take_next(shard)
         return found
 
@@ -200,13 +207,16 @@ class RootWriter:
         if self._waiting_since is None:
             self._waiting_since = self._clock.monotonic()
 
+    def _is_full(self) -> bool:
+        return self.report.waiting_entries >= self._rhythm.entries
+
     def _is_due(self) -> bool:
         if self._waiting_since is None:
             return False
         waited_seconds = self._clock.monotonic() - self._waiting_since
         if self._last is not None:
             waited_seconds = max(waited_seconds, (self._clock.now_ms() - self._last.root.time_ms) / 1000)
-        return self.report.waiting_entries >= self._rhythm.entries or waited_seconds >= self._rhythm.minutes * 60
+        return self._is_full() or waited_seconds >= self._rhythm.minutes * 60
 
     async def _sign(self) -> None:
         """Write the next root: first where numbers are claimed, then in the other place."""
@@ -218,64 +228,29 @@ class RootWriter:
         if not await self._places.deciding.create(name, data):
             raise RetryLater(f"root {number} was written by another worker")
         self._begin(root.decode(name, data))
-        await self._resume()
+        await self._resume()  # has it copied
         logger.info("root %d of %s is signed", number, self._name)
 
     async def _remember(self) -> None:
+        """Keep what was written last, for status, and for whoever looks for roots that were removed."""
         try:
-            await self._turn.keep(self._last, self.report.trouble)
+            row = (await self._store.read([self._key])).get(self._key)
+            fields: dict[str, FieldValue] = {**(row.fields if row else {}), "trouble": self.report.trouble}
+            if self._last is not None and self._last.root.number >= int(str(fields.get("number", 0))):
+                newest = self._last
+                fields |= {"number": newest.root.number, "digest": newest.digest, "time_ms": newest.root.time_ms}
+            if row is None or fields != row.fields:
+                fields["entityType"] = "ROOTS"
+                await self._store.write(
+                    StateRow(self._key, row.version + 1 if row else 0, fields), row.version if row else None
+                )
         except PipelineError as error:
             logger.debug("the row of the roots of %s waits: %s", self._name, error)
 
 
 def roots_key(stream: str, topology: str) -> str:
-    """Return the key of the row about the roots of a topology's log: whose turn it is, what was written last."""
+    """Return the key of the row about the roots of a topology's log: which was written last, what is wrong."""
     return f"roots:{stream}@{topology}"
-
-
-class Turn:
-    """Whose turn it is to write roots: a row its owner touches at every look. It saves work, and guards nothing."""
-
-    def __init__(self, store: StateStore, clock: Clock, key: str, owner: str) -> None:
-        self._store = store
-        self._clock = clock
-        self._key = key
-        self._owner = owner
-        self._row: StateRow | None = None
-        self._seen_at = 0.0
-
-    async def take(self) -> bool:
-        """Return True when it is ours: it was, nobody has it, or its owner has gone silent. Raises RetryLater."""
-        row = (await self._store.read([self._key])).get(self._key)
-        now = self._clock.monotonic()
-        if row is not None and row.fields.get("owner") != self._owner:
-            if self._row is None or self._row.version != row.version:
-                self._row, self._seen_at = row, now
-                return False
-            if now - self._seen_at < SILENT_LOOKS * LOOK_SECONDS:
-                return False
-        return await self._write(row, dict(row.fields) if row else {})
-
-    async def keep(self, last: Stored | None, trouble: str) -> None:
-        """Remember in the row what was written last, for status, and for whoever looks for roots that were removed."""
-        fields = dict(self._row.fields) if self._row else {}
-        if last is not None and last.root.number >= _whole(fields.get("number", 0)):
-            fields |= {"number": last.root.number, "digest": last.digest, "time_ms": last.root.time_ms}
-        if self._row is not None and fields | {"trouble": trouble} != self._row.fields:
-            await self._write(self._row, fields | {"trouble": trouble})
-
-    async def _write(self, row: StateRow | None, fields: dict[str, FieldValue]) -> bool:
-        fields |= {"owner": self._owner, "entityType": "ROOTS"}
-        version = row.version + 1 if row else 0
-        if not await self._store.write(StateRow(self._key, version, fields), row.version if row else None):
-            return False
-        self._row = StateRow(self._key, version, fields)
-        return True
-
-
-def _whole(value: FieldValue) -> int:
-    assert isinstance(value, int)
-    return value
 
 
 async def _first(objects: ObjectStore, prefix: str, after: str) -> str | None:
@@ -283,3 +258,6 @@ async def _first(objects: ObjectStore, prefix: str, after: str) -> str | None:
     async for name in names:
         return name
     return None
+
+
+_WHO = "find out what was changed, by whom: `fanout audit verify`"

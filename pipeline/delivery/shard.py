@@ -102,6 +102,10 @@ class ShardDelivery:
         """Store the topology's settled progress if there is any. Raises LeaseLost or RetryLater."""
         await self.followers[topology].save()
 
+    async def leave(self, topology: str) -> None:
+        """Save as above, and that this owner ends in order. Raises LeaseLost or RetryLater."""
+        await self.followers[topology].leave()
+
     async def run(self) -> None:
         """Work until every topology has ended here, or the lease is lost."""
         tasks = [asyncio.ensure_future(self._follow(name)) for name in self.followers]
@@ -197,9 +201,7 @@ class ShardDelivery:
         if beginning is None:
             await self._clock.sleep(PARENT_SECONDS)
             return
-        follower.cursor.begin(await follower.slot.claim(beginning))
-        follower.cursor.report.flowing()
-        follower.started = True
+        await follower.begin(beginning)
 
     async def _inherited(self, name: str) -> Checkpoint | None:
         """Return what to begin with once the parents have all ended for this topology; None while one has not.

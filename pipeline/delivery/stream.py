@@ -77,7 +77,7 @@ class StreamDelivery(Rounds):
     async def _save(self, delivery: ShardDelivery) -> None:
         for topology in delivery.followers:
             try:
-                await delivery.save(topology)
+                await delivery.leave(topology)
             except PipelineError as error:
                 logger.warning("checkpoint of %s on %s, while stopping: %s", topology, delivery.shard.id, error)
 

@@ -7,8 +7,8 @@ from functools import partial
 from pipeline.coordination.persist import HALT_SECONDS, rest
 from pipeline.delivery.breaker import Breaker
 from pipeline.delivery.cursor import Appetite
+from pipeline.delivery.follower import Follower
 from pipeline.delivery.keeper import DEADLINE_SECONDS, SinkKeeper
-from pipeline.delivery.parking import Parking
 from pipeline.model.change import Batch
 from pipeline.model.errors import PipelineError, Rejected, RetryLater
 from pipeline.model.state import Flow, Report
@@ -45,16 +45,16 @@ class TopologyRunner:
         """Return the source tables this topology gets."""
         return self.appetite.tables
 
-    async def deliver(self, batch: Batch, report: Report, parking: Parking | None = None) -> None:
-        """Return when the batch is durable at the sink, however long that takes; `report` shows why it takes long.
+    async def deliver(self, batch: Batch, follower: Follower) -> None:
+        """Return when the batch is durable at the sink, however long that takes; the report shows why it takes long.
 
-        With `parking` it may also be in quarantine, all of it or some.
+        With a quarantine it may also be there, all of it or some.
         """
-        attempt = 0
+        attempt, report = 0, follower.cursor.report
         sign = partial(self._sign_of_life, report)
         while True:
             try:
-                await self._write(batch, parking, sign)
+                await self._write(batch, follower, sign)
             except RetryLater as error:
                 attempt += 1
                 self._say(report, Flow.RETRYING, batch, error, attempt)
@@ -68,12 +68,13 @@ class TopologyRunner:
                 sign()
                 return
 
-    async def _write(self, batch: Batch, parking: Parking | None, sign: Callable[[], None]) -> None:
-        async def write(some: Batch) -> None:
-            await self.breaker.offer(partial(self.sinks.write, some), sign)
+    async def _write(self, batch: Batch, follower: Follower, sign: Callable[[], None]) -> None:
+        async def call(part: Batch) -> None:
+            await self.breaker.offer(partial(self.sinks.write, part), sign)
 
-        if parking is not None:
-            await parking.through(batch, write)
+        write = partial(follower.witness.through, write=call)
+        if follower.parking is not None:
+            await follower.parking.through(batch, write)
             return
         try:
             await write(batch)

@@ -1,6 +1,8 @@
 """The snapshot a reading begins with: which one it is, and what it has, every hash checked."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from pipeline.history.keys import Scope
@@ -49,12 +51,29 @@ class Base:
         """Yield the items of a scope in the order of `place_of`. Raises Corrupt, naming the part."""
         table = self.manifest.table(scope.table)
         ranges = None if scope.keys is None else {part.range_of(keys) for keys in scope.keys}
-        for each in table.parts if table else ():
-            if ranges is not None and ranges.isdisjoint(range(each.first, each.last + 1)):
-                continue
-            for item in part.decode(each.name, await self._read(each)):
-                if scope.whole or scope.has(item.keys):
-                    yield item
+        wanted = [
+            each
+            for each in (table.parts if table else ())
+            if ranges is None or not ranges.isdisjoint(range(each.first, each.last + 1))
+        ]
+        async with aclosing(self._read_ahead(wanted)) as parts:
+            async for name, data in parts:
+                for item in part.decode(name, data):
+                    if scope.whole or scope.has(item.keys):
+                        yield item
+
+    async def _read_ahead(self, parts: Sequence[Part]) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Yield names and bytes of parts, the next one on its way while one is looked at."""
+        following: asyncio.Task[bytes] | None = None
+        try:
+            for number, each in enumerate(parts):
+                data = await (following or self._read(each))
+                following = asyncio.ensure_future(self._read(parts[number + 1])) if number + 1 < len(parts) else None
+                yield each.name, data
+        finally:
+            if following is not None:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
 
     async def _read(self, each: Part) -> bytes:
         if each.name in self._kept:

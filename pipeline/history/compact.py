@@ -105,7 +105,7 @@ class Compaction:
             self._at_ms,
             self._base.name if self._base else "",
             self._base.seal if self._base else "",
-            tuple(End(shard, *link) for shard, link in sorted(self._links.items())),
+            tuple(End(shard, link.last, link.name, link.seal) for shard, link in sorted(self._links.items())),
             tuple(tables),
         )
         if not store or await self._objects.create(manifest.name_of(self._at_ms), manifest.encode(made)):

@@ -54,6 +54,8 @@ class Traces:
         """How often something was laid aside."""
         self.changes = 0
         """Changes of the scope that were seen."""
+        self.incomplete = 0
+        """Items with a change in quarantine, of those that `each` has yielded."""
 
     async def add(self, batch: Batch) -> None:
         """Take in what a segment has of the scope, in any order; what comes twice counts once."""
@@ -70,12 +72,10 @@ class Traces:
 
     async def each(self) -> AsyncGenerator[Trace, None]:
         """Yield every trace once, in an order that depends on nothing but the keys."""
-        if self._base is None:
-            async for trace in self._gathered():
-                yield trace
-            return
-        async with aclosing(self._gathered()) as gathered, aclosing(self._based(self._base)) as based:
-            async for trace in _joined(based, gathered):
+        self.incomplete = 0
+        async with aclosing(self._all()) as traces:
+            async for trace in traces:
+                self.incomplete += trace.incomplete
                 yield trace
 
     async def lay_aside(self) -> None:
@@ -106,6 +106,15 @@ class Traces:
             trace = self._found[keys] = Trace(keys, len(self._moments))
             self.weight += TRACE_BYTES
         return trace
+
+    async def _all(self) -> AsyncGenerator[Trace, None]:
+        if self._base is None:
+            async for trace in self._gathered():
+                yield trace
+            return
+        async with aclosing(self._gathered()) as gathered, aclosing(self._based(self._base)) as based:
+            async for trace in _joined(based, gathered):
+                yield trace
 
     async def _gathered(self) -> AsyncGenerator[Trace, None]:
         if not self.runs:

@@ -102,6 +102,8 @@ class Batch:
     positions: Sequence[int]
     parked: tuple[Parked, ...] = ()
     asked_by: str = ""
+    parents: tuple[str, ...] = ()
+    """The shards of the stream that this one came from. All of theirs was written before this shard began."""
 
     def __post_init__(self) -> None:
         assert 1 <= self.first <= self.last, (self.first, self.last)

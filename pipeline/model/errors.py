@@ -48,6 +48,10 @@ class Rejected(PipelineError):
         self.positions = dict(positions)
 
 
+class Deadly(Rejected):
+    """The process ended again and again while these changes were being written: they are not offered once more."""
+
+
 class Defect(PipelineError):
     """A plugin failed for no reason it names: offer the batch again, and, with a quarantine, in ever smaller parts.
 

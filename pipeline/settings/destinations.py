@@ -1,7 +1,8 @@
 """Where topologies write to, as far as their settings tell.
 
 A topology's settings are its own, but these names mean the same in all of them: `region` with `table`, `bucket` with
-`prefix`, `stream`, `path`. That is enough to find loops and two writers of one place.
+`prefix`, `stream`, `path`, and for a second copy `witness_bucket` with `witness_prefix`, or `witness_folder`. That is
+enough to find loops and two writers of one place.
 """
 
 from collections.abc import Iterator
@@ -54,5 +55,10 @@ def _places(topology: ConfiguredTopology, settings: Settings) -> Iterator[tuple[
         yield "stream", Place(PlaceKind.STREAM, given("region") or settings.stream.region, given("stream"))
     if given("bucket"):
         yield "bucket", Place(PlaceKind.BUCKET, given("region"), given("bucket"), given("prefix").strip("/"))
+    if given("witness_bucket"):
+        prefix = given("witness_prefix").strip("/")
+        yield "witness_bucket", Place(PlaceKind.BUCKET, given("witness_region"), given("witness_bucket"), prefix)
+    if given("witness_folder"):
+        yield "witness_folder", Place(PlaceKind.FOLDER, "", given("witness_folder").rstrip("/"))
     if given("path"):
         yield "path", Place(PlaceKind.FOLDER, "", given("path").rstrip("/"))

@@ -45,6 +45,11 @@ async def findings(settings: Settings, inspector: Inspector) -> list[Finding]:
         await look.bucket("quarantine.bucket", settings.quarantine.bucket)
     for field, place in destinations(settings):
         await _look_at_destination(look, settings, sources, field, place)
+    for name, topology in settings.topologies.items():
+        if getattr(topology.options, "retention_days", 0):
+            for key in ("bucket", "witness_bucket"):
+                if bucket := getattr(topology.options, key, ""):
+                    await look.lock(f"topologies.{name}.retention_days", bucket)
     if not settings.topologies:
         look.warn("topologies", "none is configured", "add a section such as [topologies.replica]")
     return look.found
@@ -79,6 +84,12 @@ class _Look:
 
     async def bucket(self, field: str, name: str) -> None:
         await self._ask(self._inspector.bucket(name), field, f"bucket {name}", CREATE)
+
+    async def lock(self, field: str, bucket: str) -> None:
+        has = await self._ask(self._inspector.has_lock(bucket), field, f"bucket {bucket}", CREATE)
+        if has is False:
+            fix = "make a bucket with Object Lock: an existing one gets it from AWS support only; or remove the setting"
+            self.fail(field, f"bucket {bucket} has no Object Lock, so that every write would be refused", fix)
 
     async def _ask(self, question: Awaitable[Facts | None], field: str, what: str, fix: str) -> Facts | None:
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from pipeline.model.storing import Storing
 from pipeline.ports import Clock, ItemStore, ObjectStore
 from pipeline.testing.clock import SkippingClock, turn
 from pipeline.testing.faults import Faults
@@ -88,7 +89,14 @@ class StoresContext:
         """Return a clock whose sleeps take no time."""
         return self.stores.clock
 
-    def objects(self, bucket: str, prefix: str = "", *, region: str = "") -> ObjectStore:  # noqa: ARG002 - a bucket's name is unique in all regions
+    def objects(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        region: str = "",  # noqa: ARG002 - a bucket's name is unique in all regions
+        storing: Storing | None = None,  # noqa: ARG002 - a fake keeps everything
+    ) -> ObjectStore:
         """Return a bucket's objects under a prefix."""
         return self.stores.objects(bucket, prefix).behind(self.faults)
 

@@ -8,7 +8,7 @@ from pipeline.model.gap import GapRecord
 from pipeline.ports import ObjectStore
 from pipeline.verification.locate import first_difference
 from pipeline.wire import chain
-from pipeline.wire.packed import Link, sha256
+from pipeline.wire.packed import Header, Link, sha256
 from pipeline.wire.root import Root, Vouched
 
 PROBLEMS_MAX = 1_000
@@ -17,7 +17,6 @@ PROBLEMS_MAX = 1_000
 
 FOLDER_PARTS = 3
 """A chain's folder: `chain/<stream>/<shard>`."""
-POSITION_DIGITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,8 @@ class Report:
     """Entries that are what a trusted root says."""
     parked: int = 0
     """Entries that stand for a change in quarantine; once it is put through, it has an entry of its own."""
+    children: list[Header] = field(default_factory=list)
+    """Headers of chains that began where others ended: one for each such chain."""
     gaps: dict[str, GapRecord] = field(default_factory=dict)
     """By their id: changes that never reached the log, as it tells of them."""
     problems_count: int = 0
@@ -131,7 +132,19 @@ class _Walk:
             if walked.link:
                 self._report.heads[folder] = Head(walked.link.last, walked.link.seal)
             after = f"{folder}/~"
+        self._look_at_parents()
         return self._report
+
+    def _look_at_parents(self) -> None:
+        """Compare the ends of chains with what their children's first objects say of them."""
+        for header in self._report.children:
+            for parent in header.parents:
+                head = self._report.heads.get(f"{chain.KIND.folder}/{header.stream}/{parent.shard}")
+                genesis = chain.KIND.genesis(header.stream, parent.shard)
+                if (parent.last, parent.seal) != ((head.position, head.seal) if head else (0, genesis.seal)):
+                    ended = f"{parent.shard} ended at position {parent.last}"
+                    reason = f"it begins where {ended}, but that chain ends otherwise: one of them was changed"
+                    self._report.add(chain.KIND.name(header.stream, header.shard, 1), 1, 1, reason)
 
     def _at(self, folder: str) -> "_Chain":
         if folder not in self._chains:
@@ -159,7 +172,7 @@ class _Chain:
         name = vouched.name(root.stream)
         while (found := await self._peek()) is not None and found < name:
             if sure:
-                first = int(found.rpartition("/")[2][:POSITION_DIGITS])
+                first = chain.KIND.first_of(found)
                 self._report.add(found, first, first, f"it was added: root {root.number} knows of no such object")
             else:
                 await self._follow(found)
@@ -236,6 +249,8 @@ class _Chain:
         self._report.objects += 1
         self._report.entries += len(block.lines) - 1
         self._report.parked += chain.placeholders_in(block)
+        if block.header.parents:
+            self._report.children.append(block.header)
         for gap in found_gaps:
             self._report.note(gap)
 

@@ -51,7 +51,7 @@ async def compare(
     each item of `expected`. Raises Corrupt for items that are no DynamoDB JSON.
     """
     result = Comparison()
-    left = {_key(item, key_names): _digest(item) async for item in expected}
+    left = {_key(item, key_names): digest_of(item) async for item in expected}
     async for item in actual:
         if gone and gone in item:
             continue
@@ -60,7 +60,7 @@ async def compare(
         if was is None:
             result.extra += 1
             _note(result.extra_keys, key)
-        elif was == _digest({name: value for name, value in item.items() if name not in ignore}):
+        elif was == digest_of({name: value for name, value in item.items() if name not in ignore}):
             result.equal += 1
         else:
             result.different += 1
@@ -85,6 +85,7 @@ def _key(item: Mapping[str, Any], key_names: Collection[str]) -> bytes:
     return orjson.dumps(canonical_item({name: item[name] for name in key_names}))
 
 
-def _digest(item: Mapping[str, Any]) -> bytes:
+def digest_of(item: Mapping[str, Any]) -> bytes:
+    """Return what equal items, and only they, have in common. Raises Corrupt for what is no DynamoDB JSON."""
     counted = {name: value for name, value in item.items() if not name.startswith(GLOBAL_TABLE_MARK)}
     return hashlib.blake2b(orjson.dumps(canonical_item(counted)), digest_size=16).digest()

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.wire import chain
-from pipeline.wire.packed import sha256
 from pipeline.wire.root import Vouched, mark
 
 
@@ -21,18 +20,27 @@ def first_difference(block: chain.Block, vouched: Vouched) -> Place:
     """Return where an object differs from the one that was vouched for; its bytes are known to be others."""
     ours, theirs = vouched.each_mark(), [mark(line) for line in block.lines[1:]]
     if ours == theirs:
-        return Place(0, vouched.first, vouched.last, _outside_entries(block, vouched))
-    at = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
-    return Place(at + 1, *_positions(block, vouched, len(ours), at), _what(ours, theirs, at))
+        entry, reason = _outside_content(block)
+        at = entry - 1
+    else:
+        at = next(
+            (i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs))
+        )
+        entry, reason = at + 1, _what(ours, theirs, at)
+    if not entry:
+        return Place(0, vouched.first, vouched.last, reason)
+    return Place(entry, *_positions(block, vouched, len(ours), at), reason)
 
 
-def _outside_entries(block: chain.Block, vouched: Vouched) -> str:
-    if block.seal != vouched.seal:
-        return "its closing line was changed"
-    end = sha256(block.lines[-1])
-    if end == vouched.seal and len(block.lines) > 1:
-        return "its bytes were changed, its entries were not"
-    return "its header was changed"
+def _outside_content(block: chain.Block) -> tuple[int, str]:
+    """Return what was changed where every entry's content is as it was: the entry with its hash, or none, and why."""
+    broken = chain.loose_lines(block)
+    if not broken:
+        return 0, "its content is as it was, but its bytes are not: something before was changed and hashed anew"
+    first, end = broken[0], len(block.lines)
+    if first == end:
+        return 0, "its header or its closing line was changed"
+    return (first, "its hash of the line before was changed") if first + 1 in broken else (0, "its header was changed")
 
 
 def _what(ours: Sequence[bytes], theirs: Sequence[bytes], at: int) -> str:

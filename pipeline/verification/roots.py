@@ -97,7 +97,6 @@ class RootReader:
             if data is None:
                 self._absent(shelf, number)
                 continue
-            shelf.begun = True
             try:
                 good.append(self._checked(name, data, previous))
             except Corrupt as error:
@@ -107,9 +106,8 @@ class RootReader:
         return good[-1] if good else None
 
     def _absent(self, shelf: "_Shelf", number: int) -> None:
-        """Tell of a root that one place lacks, unless it is being copied there, or copies began later."""
-        is_under_way = self._remembered is not None and number > self._remembered.number
-        if not is_under_way and (shelf.begun or shelf.is_empty or shelf is self._shelves[0]):
+        """Tell of a root that one place lacks, unless it is being copied there."""
+        if self._remembered is None or number <= self._remembered.number:
             name = root.root_name(self._stream, number)
             self._complaints.add(name, 0, 0, f"it is missing in {shelf.title}: it was deleted there")
 
@@ -134,18 +132,11 @@ class _Shelf:
 
     def __init__(self, title: str, objects: ObjectStore, stream: str, complaints: Complaints) -> None:
         self.title = title
-        self.begun = False
-        """Whether a root was met here."""
         self._objects = objects
         self._complaints = complaints
         self._names = objects.names(f"{root.FOLDER}/{stream}/")
         self._next: str | None = None
         self._ended = False
-
-    @property
-    def is_empty(self) -> bool:
-        """Return True when there is no root here at all."""
-        return self._ended and not self.begun
 
     async def peek(self) -> int | None:
         """Return the next number, None at the end."""

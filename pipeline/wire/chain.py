@@ -1,9 +1,10 @@
-r"""Audit chains, versions 1 and 2: an entry for a change, each committing to the one before, one chain for each shard.
+r"""Audit chains, versions 1 to 3: an entry for a change, each committing to the one before, one chain for each shard.
 
 An object is the header, one line an entry, and a closing line `{"seal": hash}`. The hash of a line is SHA-256 over its
 bytes. An entry's `previous` is the hash of the line before it; the first entry's is that of the header, and the header
 names the hash that closed the object before. So the chain commits to every range too, also to those without a change.
-Version 2 has placeholders, entries of kind PARKED, for changes that wait in quarantine.
+Version 2 has placeholders, entries of kind PARKED, for changes that wait in quarantine. Version 3 may have, in the
+header of a shard's first object, the ends of the chains of the shards it came from: so it commits to all of those.
 """
 
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ from pipeline.wire.packed import (
 )
 
 PLACEHOLDER = "PARKED"
-KIND = Kind("fanout-chain", 2, "chain", ".jsonl.zst")
+KIND = Kind("fanout-chain", 3, "chain", ".jsonl.zst")
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -177,6 +178,14 @@ def placeholders_in(block: Block) -> int:
     return 0 if block.header.version == 1 else sum(_kind(line) == PLACEHOLDER for line in block.lines[1:])
 
 
+def end_of(name: str, data: bytes) -> Link:
+    """Return a stored object as what follows sees it. Raises Corrupt when its hashes do not fit."""
+    block = decode(name, data)
+    for found in breaks(block):
+        raise damaged(name, found.reason)
+    return block.header.link(name, block.seal)
+
+
 def decode(name: str, data: bytes) -> Block:
     """Return a stored object without checking its hashes. Raises Corrupt, naming it, when it cannot be read at all."""
     header, lines = unpack(KIND, name, data)
@@ -208,12 +217,25 @@ def breaks(block: Block) -> Iterator[Break]:
         yield Break(before, header.last, f"the end after position {before} was changed or cut")
 
 
+def loose_lines(block: Block) -> list[int]:
+    """Return which lines do not hold the hash of the line before, by number: entries from 1, then the closing one."""
+    held = [_previous_of(line) for line in block.lines[1:]] + [block.seal]
+    return [number for number, hash_ in enumerate(held, 1) if hash_ != sha256(block.lines[number - 1])]
+
+
 def position_of(line: bytes) -> int | None:
     """Return the position of an entry, None when the line is none."""
     try:
         return _entry.decode(line).position
     except UNREADABLE:
         return None
+
+
+def _previous_of(line: bytes) -> str:
+    try:
+        return _entry.decode(line).previous
+    except UNREADABLE:
+        return ""
 
 
 def _kind(line: bytes) -> str:

@@ -32,6 +32,8 @@ _GZIP_BITS: Final = 31
 
 
 _WITHOUT_PLACEHOLDERS: Final = 1
+_WITH_PLACEHOLDERS: Final = 2
+_WITH_PARENTS: Final = 3
 
 
 class Kind(NamedTuple):
@@ -59,9 +61,21 @@ class Kind(NamedTuple):
         form = rf"{self.folder}/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[0-9]{{20}}{re.escape(self.suffix)}"
         return re.fullmatch(form, name) is not None
 
+    def first_of(self, name: str) -> int:
+        """Return the first position of the object of a name that this kind owns."""
+        return int(name.rpartition("/")[2][:20])
+
     def genesis(self, stream: str, shard: str) -> "Link":
         """Return what the first object of a shard follows."""
         return Link(0, "", sha256(f"{self.format}\0{stream}\0{shard}".encode()))
+
+
+class ParentEnd(msgspec.Struct, frozen=True):
+    """Where the log of a parent shard ends: its last position, and the hash that stands for all of it."""
+
+    shard: str
+    last: int
+    seal: str
 
 
 class Link(NamedTuple):
@@ -70,6 +84,8 @@ class Link(NamedTuple):
     last: int
     name: str
     seal: str
+    parents: tuple[ParentEnd, ...] = ()
+    """What a shard's first object commits to beside: the ends of its parents."""
 
 
 class Previous(msgspec.Struct, frozen=True):
@@ -95,6 +111,8 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     """Table, epoch and source shard, referred to by number in the lines."""
     asked_by: str = ""
     """Who had these changes put through from quarantine."""
+    parents: tuple[ParentEnd, ...] = ()
+    """In a shard's first object: where the shards that it came from end."""
 
     def link(self, name: str, seal: str) -> Link:
         """Return this object as its successor sees it."""
@@ -111,12 +129,13 @@ _header = msgspec.json.Decoder(Header)
 def header_of(kind: Kind, batch: Batch, link: Link, sources: tuple[tuple[str, str, str], ...] = ()) -> bytes:
     """Return the header line of the object that holds `batch` and follows `link`.
 
-    An object without placeholders is of version 1, for readers that know no others.
+    An object without placeholders is of version 1, for readers that know no others; one with parents is of version 3.
     """
     assert batch.first == link.last + 1, (batch.first, link)
+    version = _WITH_PLACEHOLDERS if batch.parked else _WITHOUT_PLACEHOLDERS
     header = Header(
         kind.format,
-        kind.version if batch.parked else _WITHOUT_PLACEHOLDERS,
+        _WITH_PARENTS if link.parents else version,
         batch.stream,
         batch.shard,
         batch.first,
@@ -125,6 +144,7 @@ def header_of(kind: Kind, batch: Batch, link: Link, sources: tuple[tuple[str, st
         Previous(link.name, link.seal),
         sources,
         batch.asked_by,
+        link.parents,
     )
     return msgspec.json.encode(header)
 

@@ -5,12 +5,16 @@ one name the next object can have, and storing it only if the name is free decid
 adopts the winner's object and goes on above it.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from pipeline.model.change import SPAN_MAX, Batch
 from pipeline.model.errors import Corrupt
 from pipeline.ports import ObjectStore
-from pipeline.wire.packed import Header, Kind, Link, damaged
+from pipeline.wire.packed import Header, Kind, Link, ParentEnd, damaged
+
+POSITIONS_MAX: Final = 10**20 - 1
+"""The largest that a name has digits for."""
 
 
 class Form(Protocol):
@@ -33,9 +37,11 @@ class RangeLog:
     What is remembered between calls only saves reads: it was true of the store, and objects never change.
     """
 
-    def __init__(self, objects: ObjectStore, form: Form) -> None:
+    def __init__(self, objects: ObjectStore, form: Form, end_of: Callable[[str, bytes], Link] | None = None) -> None:
         self._objects = objects
         self._form = form
+        self._end_of = end_of
+        """Given, the first object of a shard commits to the ends of its parents, which this reads in their last."""
         self._links: dict[str, Link] = {}
         """The last known object of each shard."""
 
@@ -59,6 +65,8 @@ class RangeLog:
         taken = await self._objects.read(name) if adopting else None
         if taken is None:
             part = rest.upto(min(rest.last, rest.first + SPAN_MAX - 1))
+            if link.last == 0 and self._end_of is not None:
+                link = link._replace(parents=await self._ends(batch=rest))
             data, seal = self._form.encode(part, link)
             if await self._objects.create(name, data):
                 return Link(part.last, name, seal), False
@@ -86,6 +94,37 @@ class RangeLog:
                 f"{kind.prefix(batch.stream, batch.shard)} has a hole before the batch: {missing}", hint=_HINT
             )
         return link
+
+    async def _ends(self, batch: Batch) -> tuple[ParentEnd, ...]:
+        """Return where the parents of a shard end. They have ended: all of them is stored before the shard begins."""
+        ends = []
+        for shard in batch.parents:
+            link = self._form.kind.genesis(batch.stream, shard)
+            name = await self._last_name(batch.stream, shard)
+            if name is not None:
+                assert self._end_of is not None
+                link = self._end_of(name, await self._objects.read(name) or b"")
+            ends.append(ParentEnd(shard, link.last, link.seal))
+        return tuple(ends)
+
+    async def _last_name(self, stream: str, shard: str) -> str | None:
+        """Return the name of a shard's last object, None when it has none: by halving, however many there are."""
+        kind, found = self._form.kind, None
+        low, high = 0, POSITIONS_MAX
+        while low < high:
+            middle = (low + high + 1) // 2
+            name = await self._first_after(kind.prefix(stream, shard), kind.name(stream, shard, middle - 1))
+            if name is None:
+                high = middle - 1
+            else:
+                found, low = name, kind.first_of(name)
+        return found
+
+    async def _first_after(self, prefix: str, after: str) -> str | None:
+        async for name in self._objects.names(prefix, after):
+            if self._form.kind.owns(name):
+                return name
+        return None
 
     def _adopt(self, name: str, data: bytes | None, batch: Batch) -> tuple[Header, Link]:
         if data is None:

@@ -2,7 +2,7 @@
 
 An object is two lines of JSON: the statement, and the signature over the bytes of that line. The statement tells where
 every chain ends, and of every object that was added since the root before: its hash, the hash that closes it, and four
-bytes of the hash of every entry. Those find the first entry that was changed when all later hashes were computed anew.
+bytes of the hash of every entry's content. Those find the entry that was changed when all hashes were computed anew.
 """
 
 import base64
@@ -22,6 +22,7 @@ VERSION = 1
 FOLDER = "roots"
 MARK_BYTES = 4
 ROOT_BYTES_MAX = 64 * 1024 * 1024
+_PREVIOUS = re.compile(rb'"previous":"[0-9a-f]{64}"')
 _NAME = re.compile(rf"{FOLDER}/[A-Za-z0-9_.-]+/([0-9]{{20}})\.root")
 
 
@@ -35,7 +36,7 @@ class Vouched(msgspec.Struct, frozen=True, gc=False):
     digest: str
     """SHA-256 of the object as it is stored."""
     marks: str
-    """The first four bytes of the hash of each entry, one after the other, in base64."""
+    """Four bytes for each entry, one after the other, in base64; see `mark`."""
 
     @property
     def count(self) -> int:
@@ -166,5 +167,5 @@ def vouched(block: Block, data: bytes) -> Vouched:
 
 
 def mark(line: bytes) -> bytes:
-    """Return the four bytes that stand for an entry."""
-    return bytes.fromhex(sha256(line)[: 2 * MARK_BYTES])
+    """Return the four bytes that stand for an entry, wherever it hangs in a chain: without the hash before it."""
+    return bytes.fromhex(sha256(_PREVIOUS.sub(b"", line, 1))[: 2 * MARK_BYTES])

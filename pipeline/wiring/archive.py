@@ -57,24 +57,26 @@ async def reach_of(parts: Parts, topology: str) -> Reach:
 async def _look(parts: Parts, topology: str) -> Reach:
     around, source = parts.around, parts.settings.source
     asked_ms = around.clock.now_ms()
-    tables = Tables(parts.aws.dynamodb(source.region, CONTROL), around.clock)
-    bounds: list[Bound] = []
-    for name in source.tables:
-        table = await tables.describe(name)
-        if table is None or not table.stream_enabled:
-            bounds.append(Bound(f"table {name}", 0, "it is gone, or its stream is switched off"))
-            continue
-        stream = stream_of(parts, table)
-        group = group_of(around.log.name, table.name, table.stream_label)
-        captured = await _checkpoints(parts, group, [shard.id for shard in await stream.shards()], CAPTURE)
-        try:
-            bounds += await uncaptured(stream, captured, around.clock)
-        except Gap as error:
-            bounds.append(Bound(f"table {name}", 0, error.reason))
+    bounds = [bound for name in source.tables for bound in await source_bounds(parts, name)]
     archived = await _checkpoints(parts, around.log.name, [shard.id for shard in await around.log.shards()], topology)
     bounds += await unarchived(around.log, around.claims, archived, asked_ms)
     delivered = {f"{around.log.name}/{shard}": each.delivered for shard, each in archived.items()}
     return Reach(watermark(asked_ms, bounds), delivered)
+
+
+async def source_bounds(parts: Parts, name: str) -> list[Bound]:
+    """Return what a source table's stream has that the capture has not passed on. Raises RetryLater."""
+    around = parts.around
+    table = await Tables(parts.aws.dynamodb(parts.settings.source.region, CONTROL), around.clock).describe(name)
+    if table is None or not table.stream_enabled:
+        return [Bound(f"table {name}", 0, "it is gone, or its stream is switched off")]
+    stream = stream_of(parts, table)
+    group = group_of(around.log.name, table.name, table.stream_label)
+    try:
+        captured = await _checkpoints(parts, group, [shard.id for shard in await stream.shards()], CAPTURE)
+        return await uncaptured(stream, captured, around.clock)
+    except Gap as error:
+        return [Bound(f"table {name}", 0, error.reason)]
 
 
 async def _checkpoints(parts: Parts, group: str, shards: list[str], name: str) -> dict[str, Checkpoint]:

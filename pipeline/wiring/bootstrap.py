@@ -11,10 +11,11 @@ from typing import Any
 from pipeline.aws.rows import DynamoDBTableReader
 from pipeline.aws.session import Aws
 from pipeline.aws.tables import TableDescription
-from pipeline.capture.copy import Pace, TableCopy
+from pipeline.capture.copy import TableCopy
 from pipeline.capture.packing import Packer, Packing, WireForm
 from pipeline.coordination.arrivals import arrivals, is_complete
 from pipeline.coordination.copies import Copies, Phase, Run
+from pipeline.coordination.pace import Pace
 from pipeline.model.errors import Misconfigured
 from pipeline.model.snapshot import Arrived, shard_of
 from pipeline.settings import Settings

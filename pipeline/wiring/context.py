@@ -5,8 +5,9 @@ from pathlib import Path
 
 from pipeline.aws.folder import FolderObjectStore
 from pipeline.aws.items import DynamoDBItemStore
-from pipeline.aws.objects import S3ObjectStore
+from pipeline.aws.objects import AS_IT_IS, S3ObjectStore
 from pipeline.aws.session import WRITE, Aws
+from pipeline.model.storing import Storing
 from pipeline.ports import Clock, ItemStore, ObjectStore
 
 
@@ -23,9 +24,11 @@ class SinkContext:
         self._region = region
         self._aws = aws
 
-    def objects(self, bucket: str, prefix: str = "", *, region: str = "") -> ObjectStore:
+    def objects(
+        self, bucket: str, prefix: str = "", *, region: str = "", storing: Storing | None = None
+    ) -> ObjectStore:
         """Return a store for S3 objects under `prefix`; the stream's region when none is given."""
-        return S3ObjectStore(self._aws, region or self._region, bucket, prefix)
+        return S3ObjectStore(self._aws, region or self._region, bucket, prefix, storing or AS_IT_IS)
 
     def folder(self, path: str) -> ObjectStore:
         """Return a store for files under a local folder."""

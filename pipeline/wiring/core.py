@@ -1,5 +1,6 @@
 """Captures and deliveries from ports: the same assembly for the service and for a simulated world."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from pipeline.delivery.shard import ShardDelivery
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
 from pipeline.model.errors import RetryLater
+from pipeline.model.shard import Shard
 from pipeline.model.state import Report
 from pipeline.ports import Chance, Clock, Log, ObjectStore, StateStore, TableStream
 from pipeline.wire.redrive import request_key
@@ -77,16 +79,18 @@ def delivery_of(
     group = around.log.name
     leases = _leases(around, group)
     gaps = Gaps(around.store, around.log.name, around.clock)
+    turn = asyncio.Lock()
 
     def build(shard: str) -> ShardDelivery:
+        known = delivery.known[shard]
         return ShardDelivery(
             around.log,
             around.claims,
             around.store,
             around.clock,
             around.chance,
-            delivery.known[shard],
-            {name: _follower(around, group, shard, runner, quarantine) for name, runner in topologies.items()},
+            known,
+            {name: _follower(around, group, known, runner, quarantine, turn) for name, runner in topologies.items()},
             partial(checkpoint_key, group),
             ring_bytes_max=around.ring_bytes_max,
             checkpoint_seconds=around.checkpoint_seconds,
@@ -115,13 +119,19 @@ def checkpoint_key(group: str, shard: str, name: str) -> str:
 
 
 def _follower(
-    around: Surroundings, group: str, shard: str, runner: TopologyRunner, quarantine: Quarantine | None
+    around: Surroundings,
+    group: str,
+    shard: Shard,
+    runner: TopologyRunner,
+    quarantine: Quarantine | None,
+    turn: asyncio.Lock,
 ) -> Follower:
-    cursor = Cursor(around.log.name, shard, runner.appetite, Report(moved_at=around.clock.monotonic()))
-    slot = _slot(around, group, shard, runner.name)
-    follower = Follower(cursor, slot)
+    report = Report(moved_at=around.clock.monotonic())
+    cursor = Cursor(around.log.name, shard.id, runner.appetite, report, *shard.parents)
+    slot = _slot(around, group, shard.id, runner.name)
+    follower = Follower(cursor, slot, turn, around.clock)
     if quarantine is not None:
-        key = request_key(group, shard, runner.name)
+        key = request_key(group, shard.id, runner.name)
         follower.parking = Parking(quarantine, runner.name, cursor, slot, follower.save)
         follower.redrive = Redrive(
             quarantine, runner.name, cursor, follower.save, key, around.store, around.clock, around.chance

@@ -52,8 +52,8 @@ class Source(NamedTuple):
 
     def scope(self, keys: Sequence[str] = (), starts: Sequence[str] = ()) -> Scope:
         """Return the scope of key arguments and prefix arguments. Raises Misconfigured."""
-        listed = frozenset(map(self.schema.read, _listed(keys))) if keys else None
-        return Scope(self.table, listed, prefixes(starts, self.schema) or None)
+        wanted = frozenset(map(self.schema.read, listed(keys))) if keys else None
+        return Scope(self.table, wanted, prefixes(starts, self.schema) or None)
 
 
 async def source_of(parts: Parts, question: Question, folder: ObjectStore, end_ms: int | None = None) -> Source:
@@ -97,7 +97,7 @@ def aside(parts: Parts) -> Iterator[FolderObjectStore]:
         yield FolderObjectStore(Path(folder), parts.aws.threads(READ))
 
 
-def _listed(keys: Sequence[str]) -> Iterator[str]:
+def listed(keys: Sequence[str]) -> Iterator[str]:
     """Yield keys given by themselves, and those of files given as @file, one a line."""
     for text in keys:
         if not text.startswith("@"):

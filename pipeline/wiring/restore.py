@@ -115,8 +115,10 @@ class _Restore:
                 "gaps": [gap_row(gap) for gap in met.gaps.values()],
             }
             if place is None:
-                return {**head, **await self._into_file(traces, aim)}
-            return await self._into_table(traces, aim, place, source, scope, head)
+                report = {**head, **await self._into_file(traces, aim)}
+            else:
+                report = await self._into_table(traces, aim, place, source, scope, head)
+            return {**report, "incomplete_items": traces.incomplete}
 
     def _moments(self, times: Times) -> list[Moment]:
         if bool(times.at) == bool(times.start):

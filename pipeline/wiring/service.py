@@ -19,7 +19,7 @@ from pipeline.wiring.build import Parts, capture_of, parts_of, quarantine_of, to
 from pipeline.wiring.compactor import compactors_of
 from pipeline.wiring.core import delivery_of
 from pipeline.wiring.resources import begin, check_stream, source_tables
-from pipeline.wiring.roots import root_writers_of
+from pipeline.wiring.roots import root_writers_of, signers_of
 from pipeline.worker.app import Work
 from pipeline.worker.guard import guarded
 from pipeline.worker.process import run as run_worker
@@ -95,7 +95,6 @@ async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
         health=lambda: health_of(captures, delivery),
         status=status,
         metrics=PipelineCollector(captures, delivery, topologies),
-        chores=compactors_of(parts, parts.settings.topologies) if worker else (),
-        roots=roots,
+        chores=[*compactors_of(parts, parts.settings.topologies), *signers_of(parts, roots)] if worker else (),
         web_token=os.environ.get(WEB_TOKEN, "").strip(),
     )

@@ -17,7 +17,6 @@ from prometheus_client.registry import Collector
 from pipeline.capture.table import TableCapture
 from pipeline.coordination.alone import Alone
 from pipeline.coordination.persist import HALT_SECONDS
-from pipeline.delivery.roots import RootWriter
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
 from pipeline.model.errors import PipelineError
@@ -53,8 +52,6 @@ class Work:
     """What one worker of all does beside its shards."""
     copies: Sequence[Callable[[], Awaitable[None]]] = ()
     """Each brings what a source table has already and returns when that is done; after a failure it is called again."""
-    roots: Mapping[str, RootWriter] = field(default_factory=dict)
-    """Who signs the roots of audit logs, by topology."""
 
 
 class Boot(BootStrategy):
@@ -161,18 +158,6 @@ class ChoreService(Service):
         await self._chore.release()
 
 
-class RootService(Service):
-    """The signing of one audit log's roots as a service of the app; delivery never waits for it."""
-
-    def __init__(self, writer: RootWriter, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._writer = writer
-
-    @Service.task
-    async def _run(self) -> None:
-        await self._writer.run()
-
-
 def create_app(work: Work) -> FanoutApp:
     """Return the app of a process."""
     app = FanoutApp(work)
@@ -187,11 +172,10 @@ def create_app(work: Work) -> FanoutApp:
 
 
 def side_services(work: Work) -> list[Service]:
-    """Return a service for each table captured, each copied, each chore, and each log whose roots are signed."""
+    """Return a service for each table captured, each copied, and each chore, in this process."""
     captures = [CaptureService(capture, work.step_seconds) for capture in work.captures]
     chores = [ChoreService(chore) for chore in work.chores]
-    roots = [RootService(writer) for writer in work.roots.values()]
-    return [*captures, *chores, *roots, *(CopyService(copy) for copy in work.copies)]
+    return [*captures, *chores, *(CopyService(copy) for copy in work.copies)]
 
 
 def _add_agent(app: FanoutApp, name: str) -> None:

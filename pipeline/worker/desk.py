@@ -60,7 +60,7 @@ class Desk:
             if before is not None:
                 await before
             follower = parcel.delivery.followers[parcel.topology]
-            await self._runner.deliver(parcel.batch, follower.cursor.report, follower.parking)
+            await self._runner.deliver(parcel.batch, follower)
             await acknowledge(event)
         except Exception as error:  # noqa: BLE001  # every task's death is seen
             defect = PipelineError(f"the worker failed: {kind_and_place(error)}", hint="please report it")

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from pipeline.aws.folder import FolderObjectStore
-from pipeline.aws.objects import S3ObjectStore, bucket_exists, create_bucket
-from pipeline.aws.session import Aws
+from pipeline.aws.objects import S3ObjectStore, bucket_exists, create_bucket, has_lock
+from pipeline.aws.session import CONTROL, Aws
 from pipeline.model.errors import Misconfigured, RetryLater
+from pipeline.model.storing import RetentionMode, Storing
 from pipeline.ports import ObjectStore
 from pipeline.testing.fakes import FakeObjectStore
 
@@ -181,3 +183,25 @@ def test_a_folder_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> N
     (tmp_path / "file").write_bytes(b"")
     with ThreadPoolExecutor(1) as threads, pytest.raises(Misconfigured, match=r"file.*ENOTDIR"):
         FolderObjectStore(tmp_path / "file" / "folder", threads)
+
+
+@pytest.mark.emulator
+def test_what_is_retained_cannot_be_deleted(aws_on: Callable[..., Aws], run: Run, name: str) -> None:
+    """Objects of a store with a retention carry it and cannot be deleted; a bucket without Object Lock refuses them."""
+    aws = aws_on("ministack")
+    client = aws.s3(REGION, CONTROL).client
+    client.create_bucket(
+        Bucket=name, ObjectLockEnabledForBucket=True, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    run(create_bucket(aws, REGION, f"{name}-open"))
+    assert run(has_lock(aws, REGION, name))
+    assert not run(has_lock(aws, REGION, f"{name}-open"))
+    storing = Storing(retention_days=30, retention_mode=RetentionMode.COMPLIANCE)
+    assert run(S3ObjectStore(aws, REGION, name, storing=storing).create("a", b"1"))
+    head = client.head_object(Bucket=name, Key="a")
+    assert head["ObjectLockMode"] == "COMPLIANCE"
+    assert 29 <= (head["ObjectLockRetainUntilDate"] - head["LastModified"]).days <= 30
+    with pytest.raises(ClientError, match=r"AccessDenied|object lock"):
+        client.delete_object(Bucket=name, Key="a", VersionId=head["VersionId"])
+    with pytest.raises(Misconfigured):
+        run(S3ObjectStore(aws, REGION, f"{name}-open", storing=storing).create("a", b"1"))

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from pipeline.history import compact
 from pipeline.history.archive import segments
 from pipeline.history.base import moments
 from pipeline.history.compact import Compaction
@@ -15,6 +16,12 @@ from pipeline.testing.fakes import FakeObjectStore
 from pipeline.testing.faults import Faults, Killed, kill
 from tests.compacted import compacted, some_snapshots, traces_from
 from tests.recorded import Recorded
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut snapshots into parts of a few items."""
+    monkeypatch.setattr(compact, "PART_BYTES", 2_000)
 
 
 def told(trace: Trace) -> tuple[object, ...]:
@@ -59,6 +66,7 @@ def test_a_snapshot_depends_on_the_segments_alone(seed: int) -> None:
         await some_snapshots(again, [each for each in history.seconds if each < second], chance)
         stepwise = await compacted(again, second + 1000, memory=20_000)
         assert (stepwise.ends, stepwise.tables) == (direct.ends, direct.tables)
+        assert len(direct.tables[0].parts) > 1
 
     asyncio.run(story())
 

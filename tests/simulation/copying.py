@@ -4,10 +4,11 @@ import asyncio
 import random
 from typing import Any
 
-from pipeline.capture.copy import Pace, TableCopy
+from pipeline.capture.copy import TableCopy
 from pipeline.capture.packing import Packer
 from pipeline.coordination.arrivals import arrivals, is_complete
 from pipeline.coordination.copies import Copies, Phase, Run
+from pipeline.coordination.pace import Pace
 from pipeline.model.errors import PipelineError
 from pipeline.model.snapshot import shard_of
 from pipeline.wiring.core import checkpoint_key

@@ -12,6 +12,7 @@ from pipeline.delivery.parking import Quarantine
 from pipeline.delivery.shard import ShardDelivery
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
+from pipeline.model.storing import Storing
 from pipeline.plugin import Batch, ItemStore, ObjectStore, Rejected, Sink
 from pipeline.testing.fakes import FakeItemStore
 from pipeline.wiring.core import Surroundings, capture_of, delivery_of
@@ -91,7 +92,9 @@ class SimContext:
         """Return the clock."""
         return self.setup.clock
 
-    def objects(self, bucket: str, _prefix: str = "", *, region: str = "") -> ObjectStore:  # one region
+    def objects(
+        self, bucket: str, _prefix: str = "", *, region: str = "", storing: Storing | None = None
+    ) -> ObjectStore:  # one region
         """Return a bucket."""
         return Remote(self.setup.network, self.setup.buckets[bucket])
 
@@ -236,7 +239,7 @@ async def _pump(delivery: ShardDelivery, name: str, runner: TopologyRunner, cloc
         while True:
             batch = await waiting.get()
             follower = delivery.followers[name]
-            await runner.deliver(batch, follower.cursor.report, follower.parking)
+            await runner.deliver(batch, follower)
             delivery.settle(name, batch)
 
     await asyncio.gather(take(), write())

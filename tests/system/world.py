@@ -114,7 +114,7 @@ class Host:
                 await runner._clock.sleep(PUMP_SECONDS)
                 continue
             follower = delivery.followers[name]
-            await runner.deliver(batch, follower.cursor.report, follower.parking)
+            await runner.deliver(batch, follower)
             delivery.settle(name, batch)
 
 

@@ -228,11 +228,11 @@ def test_a_cancelled_write_is_not_checkpointed_and_the_drain_ends() -> None:
 class Broken(TopologyRunner):
     """A runner with a defect of its own: it raises instead of delivering position 3."""
 
-    async def deliver(self, batch: Batch, report: Any, parking: Any = None) -> None:
+    async def deliver(self, batch: Batch, follower: Any) -> None:
         """Raise at position 3."""
         if batch.first == 3:
             raise KeyError("a defect of ours")
-        await super().deliver(batch, report)
+        await super().deliver(batch, follower)
 
 
 def test_a_defect_in_the_worker_stops_it_before_the_checkpoint() -> None:

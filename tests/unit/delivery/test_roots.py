@@ -1,12 +1,13 @@
 """Signed roots: when they are written, by whom, and that delivery never depends on them."""
 
+import asyncio
 from collections.abc import Callable
 from itertools import product
 from typing import Any
 
 import pytest
 
-from pipeline.delivery.roots import LOOK_SECONDS, SILENT_LOOKS, Rhythm
+from pipeline.delivery.roots import Rhythm
 from pipeline.model.errors import Misconfigured, RetryLater
 from pipeline.testing.changes import SHARD, STREAM, batches
 from pipeline.testing.signing import FakeSigner
@@ -89,47 +90,68 @@ def test_a_new_key_leaves_old_signatures_valid(run: Run) -> None:
     run(test())
 
 
-def test_one_worker_looks_and_another_follows(run: Run) -> None:
-    """While a worker touches its row no other looks; when it is gone another takes over and goes on."""
+@pytest.mark.fault("A2")
+def test_two_signers_make_no_fork(run: Run) -> None:
+    """Whoever writes a root second finds its number taken, tells so, and goes on above the other's."""
 
     async def test() -> None:
         made = SignedLog()
-        one, two = made.writer("one"), made.writer("two")
+        one, two = made.writer(), made.writer()
         await made.append(*batches(CHANGES, 3)[:1])
+        await one.look()
+        await two.look()
+        await made.append(*batches(CHANGES, 3), *batches(CHANGES, 3, shard=OTHER))
+        await asyncio.gather(one.look(), two.look())
+        assert not any(problem for problem in (await made.verify())[0].problems)
         for writer in (one, two):
             await writer.look()
-        assert (one.report.ours, two.report.ours) == (True, False)
-        await made.append(*batches(CHANGES, 3))
-        for _ in range(SILENT_LOOKS + 1):
-            await made.clock.advance(LOOK_SECONDS)
-            await two.look()
-        assert two.report.ours
         report, trust = await made.verify()
-        assert (report.sound, report.vouched, trust.count) == (True, 12, 2)
+        assert (report.sound, report.vouched, trust.count) == (True, 24, len(root_names(made.log)))
+        assert one.report.number == two.report.number
 
     run(test())
 
 
-@pytest.mark.fault("A2")
-def test_two_signers_make_no_fork(run: Run) -> None:
-    """A worker that still believes it is its turn cannot claim a number twice: it goes on above the other's root."""
+@pytest.mark.parametrize("gone", ["log", "witness"])
+def test_a_root_in_one_place_is_copied_to_the_other(run: Run, gone: str) -> None:
+    """A writer that died between the two, and a second location that came later, are made up for."""
 
     async def test() -> None:
-        made = SignedLog()
-        one, two = made.writer("one"), made.writer("two")
-        await made.append(*batches(CHANGES, 3)[:1])
-        await one.look()
-        await made.append(*batches(CHANGES, 3))
-        made.store.rows.clear()
-        await two.look()
-        one_turn = one._turn._row
-        made.store.rows.clear()
-        await made.append(*batches(CHANGES, 3, shard=OTHER))
-        await one.look()
-        assert one_turn is not None
-        report, trust = await made.verify()
-        assert (report.sound, trust.count) == (True, len(root_names(made.log)))
-        assert report.vouched == 24
+        made = await signed_log()
+        assert made.witness is not None
+        if gone == "witness":
+            made.witness.objects.clear()
+        else:
+            del made.log.objects[root_names(made.log)[-1]]
+        writer = made.writer()
+        await writer.look()
+        assert writer.report.trouble == ""
+        assert {name: made.log.objects[name] for name in root_names(made.log)} == made.witness.objects
+
+    run(test())
+
+
+@pytest.mark.fault("A3")
+def test_nothing_is_signed_on_top_of_what_was_removed(run: Run) -> None:
+    """Where the places disagree about a root, or both lack one that was written, the writer stops and says so."""
+
+    async def test() -> None:
+        for spoil in ("both", "differ", "two of the log"):
+            made = await signed_log()
+            writer = made.writer()
+            await writer.look()
+            assert made.witness is not None
+            names = root_names(made.log)
+            if spoil == "differ":
+                made.log.objects[names[-1]] = made.log.objects[names[-1]].replace(b'"time_ms":1', b'"time_ms":2')
+            elif spoil == "both":
+                del made.log.objects[names[-1]], made.witness.objects[names[-1]]
+            else:
+                del made.log.objects[names[-1]], made.log.objects[names[-2]]
+            await made.append(*batches(CHANGES, 3, shard="shardId-000000000002"))
+            await writer.look()
+            assert "fanout audit verify" in writer.report.trouble
+            assert len(root_names(made.witness)) == (2 if spoil == "both" else 3)
 
     run(test())
 

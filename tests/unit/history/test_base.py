@@ -144,6 +144,7 @@ def test_quarantine_stays_marked_until_the_change_is_put_through() -> None:
         assert made.tables[0].incomplete == 1
         traces, _ = await traces_from(objects, Scope("orders"), (LATER_MS,))
         assert [trace.incomplete async for trace in traces.each()] == [True]
+        assert traces.incomplete == 1
         log = RangeLog(objects, segment.SegmentForm())
         await log.append(in_shard("redriven-1", parked, asked_by="ann"))
         for at_ms in (LATER_MS, 0):

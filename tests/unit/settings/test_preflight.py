@@ -53,6 +53,11 @@ class Account:
         self._refuse(name)
         return self.buckets.get(name)
 
+    async def has_lock(self, bucket: str) -> bool:
+        """Return True for a bucket whose name says so."""
+        self._refuse(bucket)
+        return "locked" in bucket
+
     def _refuse(self, name: str) -> None:
         if name in self.denied:
             raise self.denied[name]
@@ -206,3 +211,11 @@ def test_what_is_only_a_warning(tmp_path: Path) -> None:
         (Severity.WARNING, "stream.claim_bucket"),
         (Severity.WARNING, "topologies"),
     ]
+
+
+@pytest.mark.parametrize(("bucket", "expected"), [("locked-log", []), ("log", ["topologies.audit.retention_days"])])
+def test_a_retention_needs_object_lock(tmp_path: Path, bucket: str, expected: list[str]) -> None:
+    """Where objects are to be kept, a bucket without Object Lock is found before the first write is refused."""
+    text = RIGHT.partition("[topologies.copy]")[0] + f'[topologies.audit]\nbucket = "{bucket}"\nretention_days = 30\n'
+    account = replace(Account(), buckets={**Account().buckets, bucket: "us-east-1"})
+    assert [each.field for each in look(tmp_path, account, text) if "retention" in each.field] == expected

@@ -1,0 +1,134 @@
+"""A change at which the process dies: known by what was stored before it was offered, since nobody is left to tell.
+
+Storing a mark before every write would cost a call each. So it is done in doubt only: when a checkpoint was claimed
+several times and has not moved, or when the last owner left a mark.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+
+from pipeline.model.change import Batch
+from pipeline.model.errors import Deadly
+from pipeline.model.progress import Evidence
+from pipeline.ports import Clock
+
+STARTS_MAX = 3
+"""From this claim on of a checkpoint that has not moved, what is offered is marked before."""
+OFFERS_MAX = 3
+"""A change that was offered alone so often, and each time the process ended, is not offered again."""
+DOUBT_SECONDS = 60.0
+"""How long after the claim the doubt lasts: who lives that long makes progress at every start."""
+TURN_SECONDS = 10.0
+"""How long one waits for another's marked write to end; then it writes without a mark."""
+TURN_LOOK_SECONDS = 0.05
+
+Write = Callable[[Batch], Awaitable[None]]
+Mark = Callable[[Evidence], Awaitable[None]]
+
+
+class Witness:
+    """Marks what one topology is offered on one shard, while there is a doubt.
+
+    Marked writes of a process take turns: when it dies, the mark is at what was being written. The changes between the
+    first and the last position of a mark that was left are offered one by one, until one is alone with its mark.
+    """
+
+    def __init__(self, turn: asyncio.Lock, clock: Clock, mark: Mark) -> None:
+        self._turn = turn
+        self._clock = clock
+        self._mark = mark
+        self._left = Evidence()
+        self._until = 0.0
+
+    def begin(self, found: Evidence) -> None:
+        """Take up what the row said when it was claimed, this claim counted."""
+        self._left = found.unmarked() if not found.offers else found
+        doubtful = found.offers or found.starts >= STARTS_MAX
+        self._until = self._clock.monotonic() + (DOUBT_SECONDS if doubtful else 0.0)
+
+    async def through(self, batch: Batch, write: Write) -> None:
+        """Have a batch written, in doubt in parts with a mark each. Raises Deadly for a change not to be offered."""
+        await self._must_not_be_deadly(batch)
+        if not self._doubts(batch) or not await self._has_turn():
+            await write(batch)
+            return
+        try:
+            for part in self._parts(batch):
+                await self._offer(part, write)
+            self._forget(batch)
+            await self._mark(Evidence())
+        finally:
+            self._turn.release()
+
+    def _doubts(self, batch: Batch) -> bool:
+        """Return True when a mark is worth a call; what comes from quarantine may be there for just this reason."""
+        if not batch.changes:
+            return False
+        return bool(batch.asked_by) or self._clock.monotonic() < self._until or self._suspects(batch)
+
+    def _suspects(self, batch: Batch) -> bool:
+        left = self._left
+        return bool(left.offers) and left.of == _of(batch) and batch.first <= left.last and left.first <= batch.last
+
+    async def _must_not_be_deadly(self, batch: Batch) -> None:
+        left = self._left
+        alone = left.offers >= OFFERS_MAX and left.first == left.last and self._suspects(batch)
+        found = [change for position, change in batch if alone and position == left.first]
+        if not found:
+            return
+        if batch.asked_by:  # who asks again, once it is mended, has it offered again
+            self._left = Evidence()
+            await self._mark(Evidence())
+        raise Deadly(
+            {left.first: f"the process ended {left.offers} times while this change of {found[0].table} was written"},
+            hint=f"position {left.first}: the cause is in the plugin, or in what it calls; mend it, and stop and "
+            "start the workers in an orderly way; with a section [quarantine] its key waits and the rest flows",
+        )
+
+    def _parts(self, batch: Batch) -> Iterator[Batch]:
+        """Yield what is offered at a time: of what somebody died of each change by itself, all else together."""
+        rest: Batch | None = batch
+        if self._suspects(batch):
+            left = self._left
+            if batch.first < left.first:
+                yield batch.upto(left.first - 1)
+                rest = batch.after(left.first - 1)
+            for position in [p for p in batch.positions if left.first <= p <= left.last]:
+                assert rest is not None
+                yield rest.upto(position)
+                rest = rest.after(position)
+        if rest is not None:
+            yield rest
+
+    async def _offer(self, part: Batch, write: Write) -> None:
+        if not part.changes:
+            await write(part)
+            return
+        mark = Evidence(0, _of(part), part.positions[0], part.positions[-1], 1)
+        before = self._left.offers if self._left[1:4] == mark[1:4] else 0
+        await self._mark(mark._replace(offers=before + 1))
+        try:
+            await write(part)
+        except Exception:  # whoever raises is not dead
+            self._forget(part)
+            await self._mark(Evidence())
+            raise
+
+    def _forget(self, batch: Batch) -> None:
+        """Suspect nothing any more that has come to an end."""
+        if self._suspects(batch) and batch.last >= self._left.last:
+            self._left = Evidence()
+
+    async def _has_turn(self) -> bool:
+        until = self._clock.monotonic() + TURN_SECONDS
+        while self._turn.locked():
+            if self._clock.monotonic() >= until:
+                return False
+            await self._clock.sleep(TURN_LOOK_SECONDS)
+        await self._turn.acquire()
+        return True
+
+
+def _of(batch: Batch) -> str:
+    """Return which numbering a batch's positions belong to: what comes from quarantine has its own."""
+    return batch.shard if batch.asked_by else ""
