@@ -119,7 +119,7 @@ class Campaign:
 
     def events(self) -> Counter[str]:
         """Return what was done besides the hits."""
-        return self.weather.done + self.reshards.done + self.restarts.done + self.rolls.done
+        return self.weather.done + self.reshards.done + self.restarts.done + self.rolls.done + self.fleet.done
 
     def _torment(self) -> None:
         """Do one thing after the other; but when all are hit, somebody is left who can take over."""
