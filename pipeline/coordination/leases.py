@@ -14,7 +14,7 @@ from pipeline.wire import lease as form
 
 RENEWALS_PER_LEASE = 3
 """A lease is renewed this often within its time, so that two lost calls do not lose it."""
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 """How often a worker looks whether a lease was given back, and how long it leaves a free one to whose share it is."""
 TAKES_MAX = 3
 """How often in one step a worker tries for free leases that others were quicker to take."""

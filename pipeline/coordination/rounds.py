@@ -10,7 +10,7 @@ from pipeline.coordination.leases import LOOK_SECONDS
 from pipeline.model.errors import PipelineError
 from pipeline.ports import Clock
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.1
 
 logger = logging.getLogger(__name__)
 

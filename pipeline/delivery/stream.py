@@ -1,5 +1,6 @@
 """All shards of the Kinesis data stream, shared with other workers by leases."""
 
+import asyncio
 import logging
 from collections.abc import Collection, Mapping
 
@@ -90,19 +91,18 @@ class StreamDelivery(Rounds):
         await self._crew.expire()
 
     async def _leave(self) -> None:
-        for delivery in self.deliveries.values():
-            await self._save(delivery)
+        deliveries = list(self.deliveries.values())
+        await asyncio.gather(*(self._save(each, topology) for each in deliveries for topology in each.followers))
         await self._crew.release_all()
 
     def _has_ended(self) -> bool:
         return self._crew.has_died() or any(delivery.ended for delivery in self.deliveries.values())
 
-    async def _save(self, delivery: ShardDelivery) -> None:
-        for topology in delivery.followers:
-            try:
-                await delivery.leave(topology)
-            except PipelineError as error:
-                logger.warning("checkpoint of %s on %s, while stopping: %s", topology, delivery.shard.id, error)
+    async def _save(self, delivery: ShardDelivery, topology: str) -> None:
+        try:
+            await delivery.leave(topology)
+        except PipelineError as error:
+            logger.warning("checkpoint of %s on %s, while stopping: %s", topology, delivery.shard.id, error)
 
     async def _finish(self) -> None:
         """Mark shards that are ended for every topology in their lease row."""

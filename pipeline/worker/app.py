@@ -1,5 +1,6 @@
 """The Faust application: an agent for each topology, pages, metrics, and a shutdown that keeps its word."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -99,12 +100,18 @@ class FanoutApp(faust.App):
         )
 
     async def on_stop(self) -> None:
-        """Drain before anything is taken down: agents and consumer still run while this waits."""
-        if self.delivery is not None:
-            await self.consumer.drain(0.0 if self.crashed else self.work.drain_seconds)
+        """Drain before anything is taken down: agents and consumer still run while this waits.
+
+        The captures are drained at the same time: their shards need not wait for what is still being written.
+        """
+        await asyncio.gather(self._drain(), *(capture.drain() for capture in self.work.captures))
         for runner in self.work.topologies.values():
             await runner.close()
         await super().on_stop()
+
+    async def _drain(self) -> None:
+        if self.delivery is not None:
+            await self.consumer.drain(0.0 if self.crashed else self.work.drain_seconds)
 
 
 class CaptureService(Service):
@@ -121,7 +128,7 @@ class CaptureService(Service):
         await for_good(f"the capture of table {self._capture.table}", work, lambda: self.should_stop)
 
     async def on_stop(self) -> None:
-        """Give the leases back."""
+        """Give the leases back, unless the app has done so: it is stopped first where it was started."""
         await self._capture.drain()
 
 

@@ -43,6 +43,8 @@ class Fleet:
         self.hits: list[Hit] = []
         self.surprises: list[str] = []
         """Ends of processes that nobody asked for."""
+        self.done: Counter[str] = Counter()
+        """Starts given up: a process looks at all it needs before it begins, and ends when a call fails."""
         self._proxy = proxy
         self._hit: dict[str, tuple[float, str]] = {}
         for command, number in [*(("capture", n) for n in range(captures)), *(("worker", n) for n in range(workers))]:
@@ -63,12 +65,18 @@ class Fleet:
         eventually("all answer", START_SECONDS, lambda: len(self.present()) == len(self.members), 0.5)
 
     def present(self) -> list[str]:
-        """Return the names of those that answer; one that has ended by itself is noted, and started again."""
+        """Return the names of those that answer; one that has ended by itself is noted, and started again.
+
+        One that gave up before it had begun is started again as an orchestrator would, and counted.
+        """
         for member in self.members.values():
             if member.away:
                 continue
             if not member.service.running:
-                self.surprises.append(f"{member.name} ended by itself:\n{member.service.tail()}")
+                if member.ready:
+                    self.surprises.append(f"{member.name} ended by itself:\n{member.service.tail()}")
+                else:
+                    self.done["start given up"] += 1
                 member.service.kill()
                 member.service.start()
                 member.ready = False

@@ -120,10 +120,10 @@ DELIVERY = (
         "drain-saves-unsettled",
         "a stopping worker saves what it has taken and not settled",
         "pipeline.delivery.stream:StreamDelivery._save",
-        "        try:\n",
-        "        for cursor in [f.cursor for f in delivery.followers.values() if f.cursor._inflight]:\n"
-        "            cursor.settled = cursor._inflight[-1].after\n"
-        "        try:\n",
+        "    try:\n",
+        "    for cursor in [f.cursor for f in delivery.followers.values() if f.cursor._inflight]:\n"
+        "        cursor.settled = cursor._inflight[-1].after\n"
+        "    try:\n",
     ),
 )
 
