@@ -119,42 +119,6 @@ class Evidence(NamedTuple):
         return Evidence(self.starts)
 
 
-class Evidence(NamedTuple):
-    """What is kept beside a checkpoint so that the death of a process tells something to the next one."""
-
-    starts: int = 0
-    """How often the checkpoint was claimed since it last moved."""
-    of: str = ""
-    """Name of the batch's shard where changes from quarantine were being written; empty for the shard itself."""
-    first: int = 0
-    last: int = 0
-    """First and last position that was being written."""
-    offers: int = 0
-    """How often just these were offered and nobody saw the call return; 0 when nothing is marked."""
-
-    def unmarked(self) -> "Evidence":
-        """Return it with nothing that is being written."""
-        return Evidence(self.starts)
-
-
-class Evidence(NamedTuple):
-    """What is kept beside a checkpoint so that the death of a process tells something to the next one."""
-
-    starts: int = 0
-    """How often the checkpoint was claimed since it last moved."""
-    of: str = ""
-    """Name of the batch's shard where changes from quarantine were being written; empty for the shard itself."""
-    first: int = 0
-    last: int = 0
-    """First and last position that was being written."""
-    offers: int = 0
-    """How often just these were offered and nobody saw the call return; 0 when nothing is marked."""
-
-    def unmarked(self) -> "Evidence":
-        """Return it with nothing that is being written."""
-        return Evidence(self.starts)
-
-
 SEEN_KEPT_MS = 48 * 3600 * 1000
 """How long the last sequence of a silent (source shard, lane) is kept: twice the 24 h a table stream lives."""
 
