@@ -21,7 +21,7 @@ demo: $(READY) ## Run the whole job on an embedded AWS and prove it (ARGS="--cha
 	$(BIN)/fanout demo $(ARGS)
 
 test: $(READY) ## Run all tests; those that need Java or npm say so when they are missing (ARGS="-k lane")
-	$(BIN)/python -m pytest -rs -m "not slow" -n $(PROCESSES) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -rs -m "not slow" -n $(PROCESSES) $(ARGS)
 
 test-slow: $(READY) ## Run the tests that take long: restore, quarantine, copy, faults and reshards on real processes
 	$(BIN)/python -m pytest -rs -m slow $(ARGS)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from pipeline.aws.session import Aws
 from tests.emulators import Emulators, opened
@@ -16,6 +17,14 @@ ON_EMULATORS = {"blackbox", "contracts", "nemesis"}
 """Folders whose tests take turns in one process: they mostly wait, and side by side they would wait for each other."""
 
 _numbers = itertools.count(1)
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Keeps the tests of a file together, and all that need emulators."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return "emulators" if file.split("/")[1] in ON_EMULATORS else file
 
 
 @pytest.fixture
@@ -58,12 +67,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Summary())
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests on emulators to one process and every other file to whichever is free."""
-    for item in items:
-        folder = item.path.relative_to(item.config.rootpath / "tests").parts[0]
-        item.add_marker(pytest.mark.xdist_group("emulators" if folder in ON_EMULATORS else str(item.path)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Deal the tests out by file, but those on emulators to one process."""
+    return ByFile(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
