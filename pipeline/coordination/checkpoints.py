@@ -33,6 +33,8 @@ class CheckpointSlot:
         self._owner = owner
         self._version = -1
         self.key = key
+        self.lost = False
+        """True once a save was refused because somebody else has claimed the row: no later one succeeds."""
         self.saved = Checkpoint()
         self.evidence = Evidence()
         """What the row says of starts, and of what is being written: stored with every checkpoint."""
@@ -62,6 +64,7 @@ class CheckpointSlot:
         if checkpoint != self.saved:
             self.evidence = self.evidence._replace(starts=0)
         if not await self._put(checkpoint, self._version):
+            self.lost = True
             msg = f"another worker has claimed {self.key}"
             raise LeaseLost(msg)
         self.saved = checkpoint

@@ -45,10 +45,11 @@ class Beginnings:
         if not self._shard.parents:
             return Beginning(Checkpoint(through_ms=begun_ms), None)
         keys = {parent: self._parent_key(parent, topology) for parent in self._shard.parents}
+        listed = {shard.id for shard in await self._log.shards()}  # first: who leaves the listing has ended before
         rows = await read_many(self._store, list(keys.values()))
         stored = {parent: rows[key] for parent, key in keys.items() if key in rows}
         open_ones = set(keys) - {parent for parent, each in stored.items() if each.ended}
-        if open_ones & {shard.id for shard in await self._log.shards()}:
+        if open_ones & listed:
             return None
         unread = set() if self._clock.now_ms() - begun_ms < sure_ms else set(keys) - set(stored)
         gone = sorted(unread | (open_ones & set(stored)))

@@ -54,10 +54,10 @@ class Follower:
         self.started = True
 
     async def save(self) -> None:
-        """Store the settled progress if there is any. Raises LeaseLost or RetryLater."""
+        """Store the settled progress if there is any. Raises LeaseLost, again once it is lost, or RetryLater."""
         async with self._saving:
             settled = self.cursor.settled
-            if self.started and settled != self.slot.saved:
+            if self.started and (settled != self.slot.saved or self.slot.lost):
                 await self.slot.save(settled)
 
     async def mark(self, evidence: Evidence) -> None:

@@ -95,16 +95,21 @@ class Parking:
         self._cursor.count_parked(await self._offer(batch, write))
 
     async def _put_through(self, batch: Batch, write: Write) -> None:
-        """Have a batch from quarantine written; refused again, it stays where it is."""
-        assert self._cursor.redriven is not None
+        """Have a batch from quarantine written; refused again, it stays where it is.
+
+        When the shard is lost nobody waits for it any more; what is on its way then ends without an answer.
+        """
+        redriven = self._cursor.redriven
+        if redriven is None:
+            return
         try:
             await write(batch)
         except Rejected as error:
-            self._cursor.redriven.refused = error.reason
+            redriven.refused = error.reason
         except Defect as error:
             if not self._is_enough():
                 raise
-            self._cursor.redriven.refused = error.reason
+            redriven.refused = error.reason
 
     async def _offer(self, batch: Batch, write: Write) -> Sequence[Parked]:
         """Have part of a batch written, parking what is refused; return what is parked of it."""

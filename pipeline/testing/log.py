@@ -68,10 +68,10 @@ class FakeLog:
         return self._open(self._close(left).low, self._close(right).high, (left, right))
 
     def trim(self, shard: str, upto: int) -> None:
-        """Forget a shard's records up to a sequence; a closed shard that is left empty is forgotten too."""
+        """Forget a shard's records up to a sequence; a closed one that is left empty is forgotten after its parents."""
         tape = self._shards[shard].tape
         tape.trim(upto)
-        if tape.closed and tape.first == tape.end:
+        if tape.closed and tape.first == tape.end and not self._shards.keys() & set(self._shards[shard].parents):
             del self._shards[shard]
 
     def expire(self, kept_ms: int) -> None:

@@ -52,8 +52,8 @@ class RangeLog:
         the same positions than the batch does.
         """
         link = self._links.get(batch.shard)
-        adopting = link is None or link.last < batch.first - 1
-        if link is None or adopting:
+        adopting = link is None or link.last != batch.first - 1
+        if link is None or adopting:  # also when it reaches into the batch: what is stored there may be another's
             link = await self._locate(batch)
         while (rest := batch.after(link.last)) is not None:
             link, adopting = await self._extend(link, rest, adopting)

@@ -124,3 +124,16 @@ def test_a_part_of_a_batch_has_its_part_of_the_placeholders() -> None:
         rest = whole.after(border)
         assert rest is not None
         assert [*whole.upto(border).entries(), *rest.entries()] == list(whole.entries())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_placeholder_beyond_the_batch_that_found_it_is_seen_by_the_next(form: Form) -> None:
+    """An earlier owner's object reaches into the next batch, and has a placeholder there: that change must wait."""
+    objects = log(form, parked(2, 5))
+    heir = RangeLog(objects, form)
+    asyncio.run(heir.append(parked(2).upto(3)))
+    rest = WHOLE.after(3)
+    assert rest is not None
+    with pytest.raises(Rejected) as refused:
+        asyncio.run(heir.append(rest))
+    assert list(refused.value.positions) == [5]
