@@ -27,6 +27,7 @@ TABLES, RACING_TABLES = 2, 6
 """Each table's stream rolls by itself: with more of them there is more to see, and the clock need not race as much."""
 CHANGES_MAX = 1_000_000
 KEYS = 300
+HITS_MAX = 1_000
 SETTLE_SECONDS = 240.0
 """How long nothing may move before it is taken that nothing will; a machine that is busy takes its time."""
 SHORT_LEASE_SECONDS = 5.0
@@ -52,6 +53,7 @@ def arguments(line: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--speed", type=int, default=1, help="the clock of the source tables' server runs so fast: shards roll"
     )
+    parser.add_argument("--rolls", type=int, default=0, help="with --speed: go on until shards have rolled so often")
     parser.add_argument("--quick", action="store_true", help="Kinesis is ministack's: quicker, but cannot reshard")
     parser.add_argument("--fork", action="store_true", help="processes are forked ready, not started: see the README")
     parser.add_argument("--ledger", type=Path, default=ledger.LEDGER)
@@ -124,7 +126,9 @@ class Campaign:
 
     def _torment(self) -> None:
         """Do one thing after the other; but when all are hit, somebody is left who can take over."""
-        for number in range(self.options.hits):
+        for number in range(HITS_MAX):
+            if number >= self.options.hits and self.rolls.done["roll"] >= self.options.rolls:
+                return
             time.sleep(self.chance.uniform(0.2, 0.5) * min(self.options.lease, 5.0))
             for turn in self._turns:
                 turn()

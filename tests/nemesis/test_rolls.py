@@ -23,7 +23,7 @@ def test_nothing_is_lost_while_shards_roll_and_captures_die(tmp_path: Path) -> N
         racing(SPEED)
     except Unavailable as error:
         pytest.skip(f"{error}; {error.hint}")
-    line = f"{WORLD} --hits 8 --seed 7 --speed {SPEED} --ledger {tmp_path / 'ledger.md'}"
+    line = f"{WORLD} --hits 8 --rolls {ROLLS_MIN} --seed 7 --speed {SPEED} --ledger {tmp_path / 'ledger.md'}"
     outcome = part(arguments(line.split()))
     assert outcome.sound, (outcome.sinks, outcome.complaints, outcome.regressed)
     assert outcome.events["roll"] >= ROLLS_MIN
