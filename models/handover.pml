@@ -115,7 +115,7 @@ proctype delivery(byte shard) {
     byte place, number, seen[2], record;
 
 end_begin:
-    atomic { shard == 0 || (closed && parents_ended) -> /* core: pipeline.delivery.shard.ShardDelivery._inherited */
+    atomic { shard == 0 || (closed && parents_ended) -> /* core: pipeline.delivery.beginning.Beginnings.of */
         if                                       /* core: pipeline.delivery.shard.ShardDelivery._start */
         :: shard == 1 && !begun ->
 #ifndef NO_SEEN

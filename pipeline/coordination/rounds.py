@@ -30,6 +30,11 @@ class Rounds(ABC):
         self.problem = ""
         """Why work cannot be done now, for status and health; empty when it can."""
 
+    @property
+    def stopping(self) -> bool:
+        """Return True once it was told to drain."""
+        return self._stopping
+
     async def run(self, step_seconds: float) -> None:
         """Step until drained or cancelled, at least every `step_seconds`; at once when a shard has ended."""
         while not self._stopping:

@@ -125,7 +125,11 @@ class CaptureService(Service):
     @Service.task
     async def _run(self) -> None:
         work = self._capture.run(self._step_seconds)
-        await for_good(f"the capture of table {self._capture.table}", work, lambda: self.should_stop)
+        await for_good(f"the capture of table {self._capture.table}", work, self._stops)
+
+    def _stops(self) -> bool:
+        """Return True when it may end: the app drains the captures before it stops their services."""
+        return self.should_stop or self._capture.stopping
 
     async def on_stop(self) -> None:
         """Give the leases back, unless the app has done so: it is stopped first where it was started."""

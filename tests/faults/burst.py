@@ -57,6 +57,10 @@ class Flood:
         stop = min(start + PAGE_RECORDS, self.records)
         return LogPage(tuple(map(self._record, range(start, stop))), str(stop), 0, start)
 
+    async def kept_ms(self) -> int:
+        """Return a day."""
+        return 24 * 3600 * 1000
+
     async def put(self, _records: list[OutRecord]) -> tuple[str | None, ...]:
         """Take nothing."""
         raise AssertionError

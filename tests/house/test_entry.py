@@ -102,6 +102,8 @@ def test_make_alone_lists_its_targets(programs: Programs) -> None:
         "bench-isolation",
         "lock",
         "restore-proof",
+        "tamper-proof",
+        "verify-proof",
         "export-proof",
         "clean",
     ]

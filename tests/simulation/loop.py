@@ -276,6 +276,14 @@ class SimClock:
         await self._loop.nap(seconds)
 
 
+class ServiceClock(SimClock):
+    """The clock of the services, which is right whoever calls them."""
+
+    def now_ms(self) -> int:
+        """Return the true time."""
+        return 1_763_800_000_000 + round(self._loop._now * 1000)
+
+
 class SimChance:
     """Chance from the loop's seed."""
 

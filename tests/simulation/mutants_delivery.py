@@ -191,7 +191,7 @@ SINKS = (
         "stale-link-trusted",
         "after another worker has written, the log is continued from the object remembered",
         "pipeline.wire.rangelog:RangeLog.append",
-        "    adopting = link is None or link.last < batch.first - 1",
+        "    adopting = link is None or link.last != batch.first - 1",
         "    adopting = link is None\n    link = link and Link(max(link.last, batch.first - 1), link.name, link.seal)",
     ),
     Mutant(
