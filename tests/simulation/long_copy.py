@@ -55,7 +55,7 @@ class LongWorld(CopyWorld):
 
     def forget(self) -> None:
         """Forget what is older than a day."""
-        oldest_ms = self.service_clock.now_ms() - round(KEPT_HOURS * self.hour_seconds * 1000)
+        oldest_ms = self.clock.now_ms() - round(KEPT_HOURS * self.hour_seconds * 1000)
         for table in self.tables.values():
             for shard in list(table._streams[table.epoch].values()):
                 old = [c.sequence for c in shard.tape._records if c.time_ms < oldest_ms]

@@ -103,7 +103,7 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
 
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Handle:
         """Make a callback ready."""
-        handle = Handle(callback, args, context or contextvars.copy_context(), self._now)
+        handle = Handle(callback, args, contextvars.copy_context() if context is None else context, self._now)
         self._ready.append(handle)
         return handle
 
@@ -115,7 +115,7 @@ class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
 
     def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> Handle:
         """Make a callback ready at a virtual time."""
-        handle = Handle(callback, args, context or contextvars.copy_context(), when)
+        handle = Handle(callback, args, contextvars.copy_context() if context is None else context, when)
         self._push(when, handle)
         return handle
 
@@ -274,14 +274,6 @@ class SimClock:
     async def sleep(self, seconds: float) -> None:
         """Wait in virtual time."""
         await self._loop.nap(seconds)
-
-
-class ServiceClock(SimClock):
-    """The clock of the services, which is right whoever calls them."""
-
-    def now_ms(self) -> int:
-        """Return the true time."""
-        return 1_763_800_000_000 + round(self._loop._now * 1000)
 
 
 class SimChance:

@@ -1,10 +1,12 @@
 """Services as they are on a bad day: tables with a memory, listings that are late, objects that rot on the way."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipeline.capture.table import ABSENT_LISTINGS_MIN
 from pipeline.coordination.leases import SHARD_END, lease_key
 from pipeline.model.change import Change, ChangeKind
+from pipeline.model.errors import Misconfigured
 from pipeline.model.shard import Shard
 from pipeline.ports import OutRecord, StateRow
 from pipeline.testing.fakes import FakeLog, FakeObjectStore, FakeStateStore, FakeTable
@@ -49,8 +51,16 @@ class StreamLog(FakeLog):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.stored: set[Identity] = set()
+        self.denies: Callable[[], bool] = lambda: False
+        """Whether a call that puts records is refused as by a missing permission."""
         self.runs: dict[str, list[tuple[int, list[Identity]]]] = {}
         """The changes of every record, with its sequence, by shard."""
+
+    async def put(self, records: Sequence[OutRecord]) -> tuple[str | None, ...]:
+        """Put, unless that is denied."""
+        if self.denies():
+            raise Misconfigured("access denied")
+        return await super().put(records)
 
     def _store(self, record: OutRecord) -> str | None:
         code = super()._store(record)

@@ -6,7 +6,7 @@ from pipeline.capture.packing import Packing, WireForm
 from pipeline.testing.fakes import FakeItemStore, FakeTable
 from pipeline.wire import chain, segment
 from tests.simulation.hosts import NAMES, Setup, Slowness, capture_host, worker_host
-from tests.simulation.loop import Host, ServiceClock, SimChance, SimClock, SimLoop
+from tests.simulation.loop import Host, SimChance, SimClock, SimLoop
 from tests.simulation.network import Network, Remote
 from tests.simulation.oracle import POSITIONS, Objects, Replica, State, at_rest
 from tests.simulation.poison import ParkedObjects, Poison, nothing_parked, operate
@@ -14,6 +14,8 @@ from tests.simulation.services import Claims, SourceTable, StreamLog, trim_deliv
 from tests.simulation.troubles import Trouble
 from topologies.replica import Mode
 
+DENIAL_RATES = (0.0, 0.0, 0.0, 0.05)
+"""How many of the calls that put records a missing permission denies: captures halt amid their work."""
 GRACE_SECONDS = 15.0
 """From SIGTERM to SIGKILL."""
 
@@ -24,9 +26,9 @@ class World:
     def __init__(self, loop: SimLoop) -> None:
         draw = loop.random
         self.loop = loop
-        self.clock, self.service_clock = SimClock(loop), ServiceClock(loop)
+        self.clock = SimClock(loop)
         self.network = Network(loop)
-        self.tables = {f"t{n}": SourceTable(f"t{n}", self.service_clock) for n in range(draw.choice((1, 1, 2)))}
+        self.tables = {f"t{n}": SourceTable(f"t{n}", self.clock) for n in range(draw.choice((1, 1, 2)))}
         for table in self.tables.values():
             table.children_unlisted = draw.randrange(4)
         self.log = self._log()
@@ -44,12 +46,19 @@ class World:
 
     def _log(self) -> StreamLog:
         draw = self.loop.random
-        log = StreamLog("changes", self.service_clock, shards=draw.choice((1, 2, 4)), chance=SimChance(self.loop))
+        log = StreamLog("changes", self.clock, shards=draw.choice((1, 2, 4)), chance=SimChance(self.loop))
         log.page_records_max = draw.choice((2, 10, 10_000))
         log.iterators.live_seconds = draw.choice((3.0, 30.0, 300.0))
         refused = draw.choice((0.0, 0.05, 0.3))
         log.refuses = lambda _: self._refusal(refused)
+        denial = random.Random(f"denial {self.loop.seed}")  # of its own: worlds without it are as they were before it
+        rate = denial.choice(DENIAL_RATES)
+        log.denies = lambda: self._denial(denial.random() < rate)
         return log
+
+    def _denial(self, denied: bool) -> bool:
+        self.loop.met[Trouble.DENIED] += denied
+        return denied
 
     def _refusal(self, rate: float) -> str | None:
         if self.loop.random.random() >= rate:
@@ -60,8 +69,8 @@ class World:
     def _replica(self) -> Replica:
         modes: tuple[Mode, ...] = ("exact", "exact", "exact", "guarded", "economy")
         mode = self.loop.random.choice(modes)
-        copies = [FakeTable(name, self.service_clock) for name in self.tables]
-        replica = Replica(mode, self.tables, *copies, FakeTable(POSITIONS, self.service_clock, keys={"row": "S"}))
+        copies = [FakeTable(name, self.clock) for name in self.tables]
+        replica = Replica(mode, self.tables, *copies, FakeTable(POSITIONS, self.clock, keys={"row": "S"}))
         replica.unprocessed = self._unprocessed
         return replica
 
@@ -186,6 +195,7 @@ class World:
         self.network.heal()
         self.poison.heal()
         self.log.refuses = None
+        self.log.denies = lambda: False
         self.claims.rot = self.setup.standstill = 0.0
         self.replica.unprocessed = lambda: 0
         self.setup.slowness.name = ""
