@@ -26,6 +26,8 @@ class Life:
     """How many changes are made at a time."""
     rates: tuple[float, ...] = (0.0, 0.02, 0.1)
     """How often each kind of fate comes, by rounds."""
+    heal_seconds: float = HEAL_SECONDS
+    """How long a healed world may take until all has arrived."""
 
     def changes_now(self, draw: random.Random) -> int:
         """Draw how many changes are made; where there is no choice nothing is drawn."""
@@ -34,7 +36,7 @@ class Life:
 
 SHORT = Life(range(20, 150))
 """What CI runs."""
-LONG = Life(range(100, 400), changes=(1, 1, 1, 2, 20), rates=(0.02, 0.1))
+LONG = Life(range(100, 400), changes=(1, 1, 1, 2, 20), rates=(0.02, 0.1), heal_seconds=4 * HEAL_SECONDS)
 """Several times as many changes and deaths: for campaigns, not for CI."""
 
 
@@ -62,7 +64,7 @@ async def scenario(world: World, tally: Tally, hosts: Sequence[str] = HOSTS, lif
     draw = world.loop.random
     for kind in hosts:
         world.start(kind)
-    world.operate()
+    world.operate(always=life is not SHORT)
     rates = {name: draw.choice(life.rates) for name in ("kills", "stops", "pauses", "reshards", "trims")}
     fates = dict(zip(rates, (world.kill, world.terminate, world.pause, world.reshard, world.trim), strict=True))
     burst = draw.choice((0.0, 0.0, 0.8))
@@ -79,16 +81,16 @@ async def scenario(world: World, tally: Tally, hosts: Sequence[str] = HOSTS, lif
                 setattr(tally, name, getattr(tally, name) + 1)
     world.heal()
     began = world.loop.time()
-    await rest(world)
+    await rest(world, heal_seconds=life.heal_seconds)
     tally.heal_seconds_max = max(tally.heal_seconds_max, world.loop.time() - began)
 
 
-async def rest(world: World, every_seconds: float = 2.0) -> None:
-    """Return when all has arrived. Raises Violation after HEAL_SECONDS."""
+async def rest(world: World, every_seconds: float = 2.0, heal_seconds: float = HEAL_SECONDS) -> None:
+    """Return when all has arrived. Raises Violation after `heal_seconds`."""
     began = world.loop.time()
     while why := await world.at_rest():
-        if world.loop.time() - began > HEAL_SECONDS:
-            raise Violation(f"I11 no rest after {HEAL_SECONDS:.0f} s: {why}")
+        if world.loop.time() - began > heal_seconds:
+            raise Violation(f"I11 no rest after {heal_seconds:.0f} s: {why}")
         await asyncio.sleep(every_seconds)
 
 

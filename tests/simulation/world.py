@@ -42,6 +42,8 @@ class World:
         self.setup = self._setup()
         self.state.archived = self.setup.wants["archive"]
         self.hosts: list[tuple[str, Host]] = []
+        self.operated = False
+        """Whether somebody looks after the quarantine."""
         self._count = 0
 
     def _log(self) -> StreamLog:
@@ -114,9 +116,13 @@ class World:
         self.hosts.append((kind, host))
         self.loop.spawn(host, capture_host(self.setup, host) if kind == "capture" else worker_host(self.setup, host))
 
-    def operate(self) -> None:
-        """Have somebody look after the quarantine, where there is something to."""
-        if self.poison.name:
+    def operate(self, *, always: bool = False) -> None:
+        """Have somebody look after the quarantine, where there is something to.
+
+        Where hosts die all the time a change may come under suspicion of killing them, also without a poison.
+        """
+        self.operated = always or bool(self.poison.name)
+        if self.operated:
             log, state = Remote(self.network, self.log), Remote(self.network, self.state)
             operator = operate(log, state, self.clock, random.Random(f"operator {self.loop.seed}"))
             self.loop.spawn(Host("operator"), operator)
@@ -210,7 +216,7 @@ class World:
 
     async def at_rest(self) -> str:
         """Return why the world has not converged, "" when it has."""
-        if self.poison.name and not await nothing_parked(self.log, self.state):
+        if self.operated and not await nothing_parked(self.log, self.state):
             return "I8 there are keys in quarantine"
         return await at_rest(
             self.tables, self.buckets["archive"], self.buckets["audit"], self.replica, self.setup.wants
