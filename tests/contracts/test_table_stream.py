@@ -1,8 +1,10 @@
 """The contract of TableStream, on the fake and on emulators."""
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, Protocol
 
+import boto3
 import orjson
 import pytest
 
@@ -32,6 +34,9 @@ class World(Protocol):
     def delete(self, keys: dict[str, Any]) -> None:
         """Remove an item."""
 
+    def transact(self, *items: dict[str, Any], gone: dict[str, Any]) -> None:
+        """Write items and remove one, in one transaction."""
+
     def switch_off(self) -> None:
         """Switch the stream off."""
 
@@ -49,6 +54,12 @@ class FakeWorld:
         self.put = self._table.put
         self.delete = self._table.delete
         self.switch_off = self._table.disable_stream
+
+    def transact(self, *items: dict[str, Any], gone: dict[str, Any]) -> None:
+        """Do it one by one: nobody can tell, for the stream says nothing of transactions."""
+        for item in items:
+            self._table.put(item)
+        self._table.delete(gone)
 
     def no_such_stream(self) -> TableStream:
         """Return a reader of a forgotten stream."""
@@ -86,6 +97,14 @@ class EmulatedWorld:
     def delete(self, keys: dict[str, Any]) -> None:
         """Remove an item."""
         assert self._run(self._items.write_batch([ItemWrite(self._table.name, orjson.dumps(keys), None)])) == ()
+
+    def transact(self, *items: dict[str, Any], gone: dict[str, Any]) -> None:
+        """Do it."""
+        table = self._table.name
+        puts = [{"Put": {"TableName": table, "Item": item}} for item in items]
+        client = boto3.client("dynamodb", region_name=REGION)
+        with closing(client):
+            client.transact_write_items(TransactItems=[*puts, {"Delete": {"TableName": table, "Key": gone}}])
 
     def switch_off(self) -> None:
         """Switch the stream off."""
@@ -149,6 +168,24 @@ def test_every_change_once_in_order_with_both_images(world: World, run: Run) -> 
     assert [c.sequence for c in changes] == sorted({c.sequence for c in changes})
     assert not any(c.by_ttl for c in changes)
     assert all(c.event_id and c.time_ms > 1_700_000_000_000 for c in changes)
+
+
+@pytest.mark.fault("D10")
+def test_a_transaction_is_its_changes_each_once(world: World, run: Run) -> None:
+    """Every item of a transaction has one change, behind the item's earlier ones and before its later ones."""
+    keys = ("a", "b", "c", "d")
+    items = [_item(key, 1) for key in keys]
+    for item in items:
+        world.put(item)
+    gone = {name: items[3][name] for name in ("pk", "a_sort")}
+    world.transact(*(_item(key, 2) for key in keys[:3]), gone=gone)
+    world.put(_item("a", 3))
+    changes = run(_drain_all(world.stream))
+    by_key = {
+        key: [c.after and orjson.loads(c.after)["v"]["N"] for c in changes if orjson.loads(c.keys)["pk"]["S"] == key]
+        for key in keys
+    }
+    assert by_key == {"a": ["1", "2", "3"], "b": ["1", "2"], "c": ["1", "2"], "d": ["1", None]}
 
 
 async def _drain_all(stream: TableStream) -> list[Change]:

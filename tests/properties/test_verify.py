@@ -110,6 +110,7 @@ async def filled(seed: int, mode: Mode) -> ReplicaWorld:
     return world
 
 
+@pytest.mark.fault("R6")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_what_was_planted_is_found_and_nothing_else(seed: int, mode: Mode) -> None:
