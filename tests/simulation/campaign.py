@@ -60,7 +60,7 @@ def main() -> int:
 
 def again(life: Life) -> str:
     """Return what to add to a command so that it runs such a life."""
-    return "" if life is SHORT else " LIFE=long"
+    return "" if life == SHORT else " LIFE=long"
 
 
 def tell(first: int, total: Tally, broken: int) -> None:

@@ -201,16 +201,15 @@ class State(FakeStateStore):
     def _look_at_archive(self, shard: str, then: Checkpoint, now: Checkpoint) -> None:
         for sequence, changes in self._log.runs.get(shard, ()):
             if (then.sequence or 0) < sequence <= (now.sequence or 0):
-                missing = {each for each in changes if each[0] in self.archived} - self._archive.stored
-                if self.poison.name == "archive":
-                    missing -= self.parked.stored
+                wanted = {each for each in changes if each[0] in self.archived}
+                missing = wanted - self._archive.stored - self.parked.of["archive"]
                 if missing:
                     raise Violation(f"I6 the checkpoint of the archive on {shard} is past {len(missing)} changes")
 
     def _look_at_refused(self, shard: str, then: Checkpoint, now: Checkpoint) -> None:
         for sequence, changes in self._log.runs.get(shard, ()):
             if (then.sequence or 0) < sequence <= (now.sequence or 0):
-                lost = self.poison.refused.intersection(changes) - self.parked.stored
+                lost = self.poison.refused.intersection(changes) - self.parked.of[self.poison.name]
                 if lost:
                     raise Violation(f"I8 a checkpoint on {shard} is past {len(lost)} refused changes not parked")
 

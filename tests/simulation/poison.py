@@ -1,6 +1,7 @@
 """A destination that refuses some keys for a while, where its changes wait, and somebody who asks for them."""
 
 import random
+from collections import defaultdict
 from functools import partial
 from typing import Any
 
@@ -69,17 +70,17 @@ class Poison:
 
 
 class ParkedObjects(FakeObjectStore):
-    """Objects of the quarantine, that know which changes were ever among them."""
+    """Objects of the quarantine, that know which changes of which topology were ever among them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stored: set[Identity] = set()
+        self.of: defaultdict[str, set[Identity]] = defaultdict(set)
 
     async def create(self, name: str, data: bytes) -> bool:
         """Store, and note whose it is."""
         created = await super().create(name, data)
         _, change = decode(name, data)
-        self.stored.add((change.table, change.sequence))
+        self.of[name.partition("/")[0]].add((change.table, change.sequence))
         return created
 
 

@@ -64,7 +64,7 @@ async def scenario(world: World, tally: Tally, hosts: Sequence[str] = HOSTS, lif
     draw = world.loop.random
     for kind in hosts:
         world.start(kind)
-    world.operate(always=life is not SHORT)
+    world.operate()
     rates = {name: draw.choice(life.rates) for name in ("kills", "stops", "pauses", "reshards", "trims")}
     fates = dict(zip(rates, (world.kill, world.terminate, world.pause, world.reshard, world.trim), strict=True))
     burst = draw.choice((0.0, 0.0, 0.8))

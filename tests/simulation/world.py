@@ -116,16 +116,15 @@ class World:
         self.hosts.append((kind, host))
         self.loop.spawn(host, capture_host(self.setup, host) if kind == "capture" else worker_host(self.setup, host))
 
-    def operate(self, *, always: bool = False) -> None:
-        """Have somebody look after the quarantine, where there is something to.
+    def operate(self) -> None:
+        """Have somebody look after the quarantine.
 
-        Where hosts die all the time a change may come under suspicion of killing them, also without a poison.
+        Also where nothing is refused: a change may come under suspicion of ending processes that lose leases or die.
         """
-        self.operated = always or bool(self.poison.name)
-        if self.operated:
-            log, state = Remote(self.network, self.log), Remote(self.network, self.state)
-            operator = operate(log, state, self.clock, random.Random(f"operator {self.loop.seed}"))
-            self.loop.spawn(Host("operator"), operator)
+        self.operated = True
+        log, state = Remote(self.network, self.log), Remote(self.network, self.state)
+        operator = operate(log, state, self.clock, random.Random(f"operator {self.loop.seed}"))
+        self.loop.spawn(Host("operator"), operator)
 
     def kill(self) -> None:
         """Kill a random host and start another of its kind a little later."""
