@@ -3,6 +3,7 @@
 Only our own words and the error's code are passed on: the service's message may quote the value of a key.
 """
 
+import re
 import ssl
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -94,18 +95,37 @@ _TRANSPORT = (
 """No answer, half an answer, or one that is not AWS's: it may pass, and the call may have been carried out."""
 
 
+_TELLING = re.compile(
+    r"Type mismatch for (?:Index )?Key \S+ Expected: \w+ Actual: \w+(?: IndexName: \S+)?"
+    r"|Item size has exceeded the maximum allowed size"
+)
+"""What of the message of a refused write is passed on: it names attributes and indexes, and no value."""
+
+
 def code_of(error: ClientError) -> str:
     """Return the service's code of an error."""
     return str(error.response.get("Error", {}).get("Code", "unknown"))
 
 
+def with_reason(code: str, message: str) -> str:
+    """Return a refused write's code, and of the service's message what names no value."""
+    found = _TELLING.search(message)
+    return f"{code}: {found[0]}" if found else code
+
+
 @contextmanager
 def translated(
-    action: str, resource: str, *, missing_is_gap: bool = False, gap_codes: Collection[str] = ()
+    action: str,
+    resource: str,
+    *,
+    missing_is_gap: bool = False,
+    gap_codes: Collection[str] = (),
+    carries_items: bool = True,
 ) -> Iterator[None]:
     """Turn botocore's errors of a block into ours; `action` is the IAM name of the call, `resource` what it is about.
 
-    With `missing_is_gap` a resource that is not there means lost records; `gap_codes` are further codes that do.
+    With `missing_is_gap` a resource that is not there means lost records; `gap_codes` are further codes that do. Where
+    the call does not carry items, the service's own words are passed on.
 
     Raises:
         RetryLater: throttled, the service's fault, or the answer did not arrive; a write may have happened.
@@ -118,7 +138,12 @@ def translated(
     except ClientError as error:
         # `from None`: a printed chain would show the service's message after all.
         gaps = {*gap_codes, *(_MISSING if missing_is_gap else ())}
-        raise _from_service(error, action, resource, gaps) from None
+        found = _from_service(error, action, resource, gaps)
+        if not carries_items and type(found) is Misconfigured:
+            found = Misconfigured(
+                f"{found.reason}: {error.response.get('Error', {}).get('Message', '')}", hint=found.hint
+            )
+        raise found from None
     except _CREDENTIALS_ABSENT:
         raise Misconfigured(f"no AWS credentials for {action}", hint="see `aws sts get-caller-identity`") from None
     except NotFromAws:
@@ -165,7 +190,7 @@ def _hint(code: str, action: str, resource: str) -> str:
     if code.startswith("KMS"):
         return f"check the encryption key of {resource} and the permission to use it"
     if code in _MISSING:
-        return f"{resource} does not exist in this region and account"
+        return f"{resource} does not exist in this region and account; `fanout setup` creates what is missing"
     return "the request was refused; `fanout check` looks for the usual causes"
 
 

@@ -11,7 +11,7 @@ import orjson
 from botocore.exceptions import ClientError
 
 from pipeline.aws import raw
-from pipeline.aws.errors import code_of, translated
+from pipeline.aws.errors import code_of, translated, with_reason
 from pipeline.aws.exchange import exchange
 from pipeline.aws.getting import GET_ITEMS_MAX, get
 from pipeline.aws.session import READ, WRITE, Aws
@@ -90,8 +90,8 @@ class DynamoDBItemStore:
         body += b'"ExpressionAttributeNames":%b,"ExpressionAttributeValues":%b}' % (names, values)
         with translated("dynamodb:PutItem", f"table {write.table}"):
             refused = await self._writes.run(_refused, self._writes.client.put_item, write.table, body)
-        if refused == _REFUSED:
-            raise Rejected({0: _REFUSED})
+        if refused.startswith(_REFUSED):
+            raise Rejected({0: refused})
         return not refused
 
     async def write_batch(self, writes: Sequence[ItemWrite]) -> tuple[ItemWrite, ...]:
@@ -140,8 +140,9 @@ class DynamoDBItemStore:
         found: dict[int, str] = {}
         for index, write in enumerate(writes):
             with translated("dynamodb:PutItem", f"table {write.table}"):
-                if await self._writes.run(_probe, self._writes.client, write) == _REFUSED:
-                    found[index] = _REFUSED
+                refused = await self._writes.run(_probe, self._writes.client, write)
+            if refused.startswith(_REFUSED):
+                found[index] = refused
         if found:
             return Rejected(found)
         return Misconfigured("DynamoDB refuses a request though none of its items", hint="are two of one key, or 4 MB?")
@@ -178,7 +179,7 @@ def _judge(reasons: Sequence[str], writes: int) -> bool:
     final = {
         index: code
         for index, code in enumerate(reasons[:writes])
-        if code in {"ValidationError", "ItemCollectionSizeLimitExceeded"}
+        if code.partition(":")[0] in {"ValidationError", "ItemCollectionSizeLimitExceeded"}
     }
     if final:
         raise Rejected(final)
@@ -195,7 +196,7 @@ def _transact(client: DynamoDBClient, actions: bytes) -> list[str] | None:
         call(TransactItems=[], **raw.with_body(body))
     except client.exceptions.TransactionCanceledException as error:
         reasons: Any = error.response["CancellationReasons"]
-        return [str(reason.get("Code", "None")) for reason in reasons]
+        return [with_reason(str(reason.get("Code", "None")), str(reason.get("Message", ""))) for reason in reasons]
     except ClientError as error:
         if code_of(error) == _REFUSED:
             return [_REFUSED]
@@ -221,7 +222,7 @@ def _refused(call: Any, table: str, body: bytes) -> str:
     except ClientError as error:
         code = code_of(error)
         if code in {"ConditionalCheckFailedException", _REFUSED}:
-            return code
+            return with_reason(code, str(error))
         raise
     return ""
 

@@ -45,10 +45,10 @@ class KinesisLog:
         return self._name
 
     async def shards(self) -> tuple[Shard, ...]:
-        """Return all shards still retained. Raises Gap when the stream is gone."""
+        """Return all shards still retained. Raises Misconfigured when there is no such stream."""
         ask: dict[str, Any] = {"StreamName": self._name}
         found: list[Shard] = []
-        with translated("kinesis:ListShards", self._resource(), missing_is_gap=True):
+        with translated("kinesis:ListShards", self._resource()):
             for _ in range(PAGES_MAX):
                 answer = await self._reads.run(self._reads.client.list_shards, **ask)
                 found += map(self._shard, answer["Shards"])
@@ -94,7 +94,7 @@ class KinesisLog:
 
     async def kept_ms(self) -> int:
         """Return how long a record is kept, as the stream is set now."""
-        with translated("kinesis:DescribeStreamSummary", self._resource(), missing_is_gap=True):
+        with translated("kinesis:DescribeStreamSummary", self._resource()):
             answer = await self._reads.run(self._reads.client.describe_stream_summary, StreamName=self._name)
         return answer["StreamDescriptionSummary"]["RetentionPeriodHours"] * 3_600_000
 

@@ -80,7 +80,7 @@ class Tables:
                 hint="switch it off, then run this again; its other readers will need the new stream's ARN",
             )
         if not table.stream_enabled:
-            with translated("dynamodb:UpdateTable", f"table {name}"):
+            with translated("dynamodb:UpdateTable", f"table {name}", carries_items=False):
                 await self._caller.run(
                     self._caller.client.update_table,
                     TableName=name,
@@ -123,7 +123,7 @@ class Tables:
     ) -> TableDescription:
         name = ask["TableName"]
         if await self.describe(name) is None:
-            with translated("dynamodb:CreateTable", f"table {name}"):
+            with translated("dynamodb:CreateTable", f"table {name}", carries_items=False):
                 await self._caller.run(_create, self._caller.client, ask)
         table = await self._wait(name, streaming=streaming)
         if table.keys != keys:

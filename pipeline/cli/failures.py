@@ -1,5 +1,6 @@
 """How a command ends when it cannot do what it was asked: a reason, a fix, and an exit code by cause."""
 
+import errno
 import traceback
 from collections.abc import Mapping
 
@@ -34,6 +35,8 @@ CODES: Mapping[type[PipelineError], int] = {
     IteratorExpired: 75,
 }
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 MEANINGS: Mapping[int, str] = {
     DONE: "done",
     PROBLEM_FOUND: "ran, and found a problem: a finding, a difference, a process that is not healthy",
@@ -57,6 +60,9 @@ def tell(error: Exception, *, debug: bool) -> int:
     if isinstance(error, PipelineError):
         _say(error.reason, error.hint)
         return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), PROBLEM_FOUND)
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        _say(f"{error.filename or 'standard output'}: {error.strerror}", "make room, and run it again")
+        return CODES[RetryLater]
     frame = traceback.extract_tb(error.__traceback__)[-1]
     _say(
         f"unexpected {type(error).__name__} in {frame.filename}:{frame.lineno}, {frame.name}",

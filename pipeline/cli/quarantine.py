@@ -87,6 +87,8 @@ def redrive(
 
 
 def _confirm(rows: Sequence[Mapping[str, Any]]) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody can be asked: give --yes; nothing was put through")
     put_table("parked", rows)
     click.confirm("Put them through?", abort=True, err=True)
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pipeline.model.errors import Misconfigured
 
 SECOND_MS = 1000
+_END_SECONDS = round(dt.datetime(9999, 12, 31, tzinfo=dt.UTC).timestamp())
 _EXAMPLE = "write it like 2026-11-24T10:41:07Z or 2026-11-24T11:41:07+01:00"
 
 
@@ -45,7 +46,10 @@ def moment(text: str, zone: str = "") -> Moment:
         read = _placed(read, text, zone)
     elif zone:
         raise Misconfigured(f"{text!r} has its own offset", hint="leave out either the offset or --zone")
-    return Moment(round(read.timestamp()) * SECOND_MS + SECOND_MS)
+    second = round(read.timestamp())
+    if not 0 <= second < _END_SECONDS:
+        raise Misconfigured(f"{text!r} is not between the years 1970 and 9999", hint=_EXAMPLE)
+    return Moment(second * SECOND_MS + SECOND_MS)
 
 
 def text_of(time_ms: int) -> str:

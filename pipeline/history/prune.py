@@ -51,9 +51,10 @@ async def keeping(objects: ObjectStore, aside: ObjectStore, horizon_ms: int) -> 
     """
     found = [at_ms for at_ms in await moments(objects) if at_ms <= horizon_ms]
     if not found:
+        last = text_of(horizon_ms - 1000)
         raise Misconfigured(
-            f"there is no snapshot at or before {text_of(horizon_ms - 1000)}: every segment is still needed",
-            hint=f"make one with `fanout archive compact --at {text_of(horizon_ms - 1000)}`, or keep more",
+            f"there is no snapshot at or before {last}: every segment is still needed",
+            hint=f"keep more, or, where the archive is older than that, `fanout archive compact --at {last}`",
         )
     base = await load(objects, aside, manifest.name_of(found[-1]))
     for table in base.manifest.tables:

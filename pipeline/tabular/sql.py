@@ -1,6 +1,7 @@
 """SQL over rows on this machine, by DuckDB: one SELECT, nothing of the file system or a network within its reach."""
 
 import re
+import resource
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -13,6 +14,8 @@ from pipeline.tabular.columns import listed, quoted
 
 MEMORY = "512MB"
 """What a query may take of memory; beyond it, it goes on in the temporary folder, or ends."""
+BEYOND_BYTES = 1536 << 20
+"""What the process may take beyond what it has when a query begins: DuckDB's own limit does not count every value."""
 THREADS = 2
 FETCH_ROWS = 1_000
 _ONLY = "write one SELECT; the tables are those of the archive, and `changes`"
@@ -53,6 +56,7 @@ class Database:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._module = duckdb()
+        self._asked: Any = None
         with self._connected():
             pass  # now there is a file, also for a query that reads no table
 
@@ -78,14 +82,23 @@ class Database:
             connection.execute(made, {"file": str(file)})
 
     def ask(self, sql: str, rows_max: int) -> Answer:
-        """Return the answer to a SELECT. Raises Misconfigured, with DuckDB's own words, when there is none."""
-        with self._connected(shut=True) as connection, _told(self._module):
+        """Return the answer to a SELECT. Raises Misconfigured, with DuckDB's own words, when there is none.
+
+        It may take long: call it in a thread of its own, and `interrupt` from another.
+        """
+        with self._connected(shut=True) as connection, _told(self._module), _bounded():
+            self._asked = connection
             found = connection.execute(sql)
             names = tuple(column[0] for column in found.description)
             rows: list[tuple[Any, ...]] = []
             while len(rows) <= rows_max and (some := found.fetchmany(FETCH_ROWS)):
                 rows += some
             return Answer(names, [tuple(map(plain, row)) for row in rows[:rows_max]], len(rows) > rows_max)
+
+    def interrupt(self) -> None:
+        """End the query that is under way: `ask` raises then."""
+        if self._asked is not None:
+            self._asked.interrupt()
 
     @contextmanager
     def _connected(self, *, shut: bool = False) -> Iterator[Any]:
@@ -123,11 +136,28 @@ def _told(module: Any) -> Iterator[None]:
     """Turn DuckDB's errors into ours; what it quotes of values is left out."""
     try:
         yield
-    except module.OutOfMemoryException as error:
+    except (module.OutOfMemoryException, MemoryError) as error:
         raise Misconfigured(f"the query needs more than {MEMORY}", hint="select less, or aggregate") from error
     except module.Error as error:
         first = _QUOTED_TEXT.sub("'…'", str(error).splitlines()[0]) if _quotes_values(error, module) else str(error)
         raise Misconfigured(f"the query failed: {first.splitlines()[0]}", hint=_ONLY) from error
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Let the process take so much more memory and no more, where the system can say how much it has (Linux)."""
+    status = Path("/proc/self/status")
+    found = re.search(r"VmData:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    if found is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = int(found[1]) * 1024 + BEYOND_BYTES
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if soft == resource.RLIM_INFINITY else min(soft, wanted), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _quotes_values(error: Exception, module: Any) -> bool:

@@ -116,7 +116,10 @@ class RootReader:
         found = root.decode(name, data)
         key = self._keys.get(found.root.key)
         if key is None:
-            raise Corrupt(f"it is signed with key {found.root.key[:16]}…, which is none of those given")
+            raise Corrupt(
+                f"it names the key {found.root.key[:16]}…, which is none of those given: another key signed it, or it"
+                " was changed"
+            )
         if not key.made(found.signature, found.statement):
             raise Corrupt("its signature is not that of its key: it was changed or forged")
         if previous and found.root.previous != previous:

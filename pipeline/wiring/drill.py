@@ -26,7 +26,7 @@ from pipeline.ports import ObjectStore
 from pipeline.settings import Settings
 from pipeline.wire.root import signed
 from pipeline.wire.signature import PublicKey
-from pipeline.wiring.archive import reach_of
+from pipeline.wiring.archive import archive_of, reach_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.reading import Question, Source, aside, source_of
 from pipeline.wiring.restore_report import note_store
@@ -79,6 +79,7 @@ class _Drill:
     async def run(self) -> dict[str, Any]:
         """Restore, compare, measure, sign, store."""
         clock = self._parts.around.clock
+        archive_of(self._parts, self._question.topology)
         reach = await reach_of(self._parts, self._question.topology)
         asked_ms = clock.now_ms()
         with aside(self._parts) as folder, tempfile.TemporaryFile() as scratch:

@@ -76,6 +76,7 @@ def export(settings: Settings, question: Question, at: str, to: str, form: str, 
 async def _export(parts: Parts, question: Question, at: str, place: Place, form: str, talk: Talk) -> dict[str, Any]:
     asked = moment(at, question.zone)
     archive_of(parts, question.topology)
+    _must_lie_apart(parts.settings, place)
     reach = await reach_for(parts, question, [asked])
     around = parts.around
     left_out: list[bytes] = []
@@ -106,6 +107,20 @@ async def _export(parts: Parts, question: Question, at: str, place: Place, form:
         "left_out_keys": [orjson.loads(keys) for keys in left_out[:KEYS_LISTED_MAX]],
         "gaps": gaps,
     }
+
+
+def _must_lie_apart(settings: Settings, place: Place) -> None:
+    """Raise Misconfigured for a place below the prefix of an archive, an audit log or any topology's objects."""
+    for name, each in settings.topologies.items():
+        for bucket, prefix in (("bucket", "prefix"), ("witness_bucket", "witness_prefix")):
+            theirs = str(getattr(each.options, prefix, "")).strip("/")
+            if not place.bucket or getattr(each.options, bucket, "") != place.bucket:
+                continue
+            if not theirs or f"{place.prefix}/".startswith(f"{theirs}/"):
+                raise Misconfigured(
+                    f"--to {place}: that is where topology {name} keeps its objects, whose readers would trip over it",
+                    hint="give another bucket, or a prefix beside it",
+                )
 
 
 async def _images(traces: Traces, left_out: list[bytes]) -> AsyncIterator[bytes]:

@@ -13,7 +13,9 @@ from pipeline.history.moment import text_of
 from pipeline.history.standby import Round, Standby
 from pipeline.model.errors import Misconfigured, RetryLater
 from pipeline.settings import Settings
+from pipeline.wiring.archive import archive_of
 from pipeline.wiring.build import Parts, parts_of
+from pipeline.wiring.destination import table_place
 from pipeline.wiring.reading import Question, Source, aside, source_of
 
 POLL_SECONDS = 5.0
@@ -35,11 +37,11 @@ def follow(settings: Settings, question: Question, into: str, *, once: bool, tel
 
 async def _follow(parts: Parts, question: Question, into: str, once: bool, tell: Tell) -> dict[str, Any]:
     home = parts.settings.source.region
-    region, _, table = into.rpartition("/")
-    region = region or home
+    region, table = table_place(into, home)
+    archive_of(parts, question.topology)
     with aside(parts) as folder:
         source = await source_of(parts, question, folder)
-        if (region, table) == (home, source.table) or not table:
+        if (region, table) == (home, source.table):
             raise Misconfigured("the source table cannot be its own standby", hint="give --into another table")
         await _tables(parts, source, region, table)
         standby = _standby(parts, question, source, region, table)

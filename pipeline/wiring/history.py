@@ -15,8 +15,10 @@ from pipeline.history.reading import Pass, counted, gather, must_have_begun
 from pipeline.history.trace import equal
 from pipeline.history.traces import Traces
 from pipeline.model.change import Change
+from pipeline.model.errors import Misconfigured
 from pipeline.settings import Settings
 from pipeline.wire.diff import diff
+from pipeline.wiring.archive import archive_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.reading import Question, aside, reach_for, source_of
 
@@ -101,7 +103,10 @@ async def _differences(
     content: bool,
     progress: Progress,
 ) -> dict[str, Any]:
-    earlier, later = sorted(moment(text, question.zone) for text in times)
+    earlier, later = (moment(text, question.zone) for text in times)
+    if later < earlier:
+        raise Misconfigured(f"{times[0]} is later than {times[1]}", hint="exchange them: EARLIER comes first")
+    archive_of(parts, question.topology)
     reach = await reach_for(parts, question, (earlier, later))
     counts = {"inserted": 0, "modified": 0, "removed": 0}
     rows: list[dict[str, Any]] = []

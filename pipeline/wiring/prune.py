@@ -14,14 +14,16 @@ from pipeline.wiring.archive import archive_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.reading import aside
 
-_UNITS_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 24 * 3_600, "w": 7 * 24 * 3_600}
+_UNITS_SECONDS = {"s": 1, "h": 3_600, "d": 24 * 3_600, "w": 7 * 24 * 3_600}
 
 
 def duration_ms(text: str) -> int:
-    """Return the milliseconds of a text such as 35d, 12h or 8w. Raises Misconfigured."""
-    found = re.fullmatch(r"([1-9]\d{0,6})([smhdw])", text)
+    """Return the milliseconds of a text such as 35d, 12h or 8w. Raises Misconfigured, for m too: months?"""
+    found = re.fullmatch(r"([1-9]\d{0,6})([shdw])", text)
     if found is None:
-        raise Misconfigured(f"--keep {text!r} is no duration", hint="write it like 35d, 12h or 8w")
+        raise Misconfigured(
+            f"--keep {text!r} is no duration", hint="hours, days or weeks: write it like 12h, 35d or 8w"
+        )
     return int(found[1]) * _UNITS_SECONDS[found[2]] * SECOND_MS
 
 

@@ -27,6 +27,7 @@ from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.export import Talk
 from pipeline.wiring.reading import Question, aside, reach_for, source_of
 
+INTERRUPT_SECONDS = 0.2
 CHANGES = "changes"
 CHANGES_COLUMNS = {
     "time": "TIMESTAMP",
@@ -83,8 +84,19 @@ class _Query:
             await self._load_items(table, asked, reach)
         if changes:
             await self._load_changes(asked, reach)
-        answer = self._database.ask(sql, rows_max)
+        answer = await self._ask(sql, rows_max)
         return Queried(str(asked), answer, self._left_out, len(self._gaps))
+
+    async def _ask(self, sql: str, rows_max: int) -> Answer:
+        """Ask in another thread, so that Ctrl-C is heard meanwhile."""
+        asking = asyncio.ensure_future(asyncio.to_thread(self._database.ask, sql, rows_max))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            while not asking.done():  # one interrupt may come before the query has begun
+                self._database.interrupt()
+                await asyncio.wait([asking], timeout=INTERRUPT_SECONDS)
+            raise
 
     async def _moment(self, at: str) -> tuple[Moment, Reach]:
         """Return the second asked for, or the last one that the archive has for certain."""

@@ -18,9 +18,11 @@ from pipeline.history.plan import Action, Aim, Tally, Whole, Window, since
 from pipeline.history.reading import Pass, gather, must_have_begun
 from pipeline.history.restore import Target, carry_out, plan
 from pipeline.history.traces import Traces
-from pipeline.model.errors import Misconfigured
+from pipeline.model.errors import Misconfigured, RetryLater
 from pipeline.settings import Settings
+from pipeline.wiring.archive import archive_of
 from pipeline.wiring.build import Parts, parts_of
+from pipeline.wiring.destination import new_file, table_place
 from pipeline.wiring.gaps import gap_row
 from pipeline.wiring.reading import Question, Source, aside, reach_for, source_of
 from pipeline.wiring.restore_report import Note, Times, asked, note_store, outcome, row_of
@@ -91,6 +93,8 @@ class _Restore:
 
     async def all(self, times: Times, limits: tuple[Sequence[str], Sequence[str]]) -> dict[str, Any]:
         """Do it all, in the order in which it can still be refused."""
+        self._must_be_free()
+        archive_of(self._parts, self._question.topology)
         moments = self._moments(times)
         reach = await reach_for(self._parts, self._question, moments)
         with aside(self._parts) as folder:
@@ -113,6 +117,7 @@ class _Restore:
                 "segments": met.segments,
                 "changes": traces.changes,
                 "gaps": [gap_row(gap) for gap in met.gaps.values()],
+                "keys_not_in_archive": await _unknown(traces, scope),
             }
             if place is None:
                 report = {**head, **await self._into_file(traces, aim)}
@@ -149,8 +154,18 @@ class _Restore:
         if self._destination.file:
             return None
         home = self._parts.settings.source.region
-        region, _, table = self._destination.into.rpartition("/")
-        return _Place(region or home, table, (region or home, table) == (home, source.table))
+        region, table = table_place(self._destination.into, home)
+        return _Place(region, table, (region, table) == (home, source.table))
+
+    def _must_be_free(self) -> None:
+        """Refuse places that cannot be: reading may take hours."""
+        file, plan_file = self._destination.file, self._manner.plan_file
+        if self._destination.into:
+            table_place(self._destination.into, self._parts.settings.source.region)
+        if file:
+            new_file(Path(file), "--file")
+        if file and plan_file and Path(file).absolute() == Path(plan_file).absolute():
+            raise Misconfigured(f"--plan {plan_file}: the same file as --file", hint="give another name")
 
     async def _into_file(self, traces: Traces, aim: Aim) -> dict[str, Any]:
         """Write the items as lines `{"Item":…}`; the file has its name only once it is whole."""
@@ -161,16 +176,15 @@ class _Restore:
             return outcome(tally, None)
         unfinished = path.with_name(path.name + ".unfinished")
         try:
-            with unfinished.open("wb") as file:
+            with unfinished.open("wb") as file:  # of an earlier run, if there is one
                 async for trace in traces.each():
                     image = _count(tally, aim, trace)
                     if image is not None:
                         file.write(b'{"Item":%b}\n' % image)
             unfinished.replace(path)
         except OSError as error:
-            raise Misconfigured(
-                f"--file {path}: cannot be written", hint="is there such a folder, and room?"
-            ) from error
+            unfinished.unlink(missing_ok=True)
+            raise RetryLater(f"--file {path}: {error.strerror}", hint="make room, or give another place") from error
         return outcome(tally, tally)
 
     async def _into_table(
@@ -240,9 +254,7 @@ class _Restore:
                     if len(rows) < ITEMS_LISTED_MAX:
                         rows.append(row)
         except OSError as error:
-            raise Misconfigured(
-                f"--plan {path}: cannot be written", hint="is there such a folder, and room?"
-            ) from error
+            raise Misconfigured(f"--plan {path}: {error.strerror}", hint="is there such a folder, and room?") from error
         return tally, rows
 
 
@@ -254,6 +266,14 @@ async def _holds_items(items: DynamoDBItemStore, table: str) -> bool:
 
 def _attributes(source: Source) -> list[KeyAttribute]:
     return [KeyAttribute(*pair) for pair in zip(source.schema.names, source.schema.types, strict=True)]  # type: ignore[arg-type]
+
+
+async def _unknown(traces: Traces, scope: Scope) -> list[Any]:
+    """Return the keys that were listed and of which the archive has no change: mistyped ones, perhaps."""
+    if scope.keys is None:
+        return []
+    known = {trace.keys async for trace in traces.each()}
+    return [orjson.loads(keys) for keys in sorted(set(scope.keys) - known)[:ITEMS_LISTED_MAX]]
 
 
 def _count(tally: Tally, aim: Aim, trace: Any) -> bytes | None:

@@ -95,7 +95,9 @@ class Verifying:
             with Path(path).open("wb") if path else nullcontext() as file:  # noqa: ASYNC230  # lines to a local file
                 done = [await self._pair(pair, pipeline, file) for pair in pairs]
         except OSError as error:
-            raise Misconfigured(f"--report {path}: cannot be written", hint="is there such a folder?") from error
+            raise Misconfigured(
+                f"--report {path}: {error.strerror}", hint="is there such a folder, and room?"
+            ) from error
         return {
             "equal": all(each["equal"] for each in done),
             "began": text_of(began),
@@ -121,6 +123,8 @@ class Verifying:
             for table in configured.tables
             if not wish.tables or table in wish.tables
         ]
+        for pair in pairs if wish.keys else ():  # a key of no use is refused before anything is compared, or repaired
+            self._wanted(pair.table)
         if missing := set(wish.tables) - {pair.table.name for pair in pairs}:
             raise Misconfigured(
                 f"no such topology gets the table {', '.join(sorted(missing))}",
@@ -137,7 +141,10 @@ class Verifying:
         if described is None:
             raise Misconfigured(f"there is no table {name} in {mirror.region}", hint="`fanout setup` creates it")
         if described.keys != table.keys:
-            raise Misconfigured(f"table {name} has other key attributes than its source {table.name}")
+            raise Misconfigured(
+                f"the table {mirror.region}/{name} has other key attributes than its source {table.name}",
+                hint=f"topologies.{configured.name}: name another table, or create it anew with its source's keys",
+            )
         return Pair(configured, table, mirror, name)
 
     async def _pair(self, pair: Pair, pipeline: str, file: BinaryIO | None) -> dict[str, Any]:
@@ -172,8 +179,7 @@ class Verifying:
         self, verification: Verification, table: TableDescription, about: int
     ) -> AsyncIterator[Finding]:
         if self._wish.keys:
-            schema = KeySchema(tuple(key.name for key in table.keys), tuple(key.type for key in table.keys))
-            found = verification.items(list(dict.fromkeys(map(schema.read, listed(self._wish.keys)))))
+            found = verification.items(self._wanted(table))
         elif self._wish.part is not None:
             number, of = self._wish.part
             found = verification.parts(number - 1, number - 1, of)
@@ -182,6 +188,15 @@ class Verifying:
             found = verification.parts(0, of - 1, of)
         async for finding in found:
             yield finding
+
+    def _wanted(self, table: TableDescription) -> list[bytes]:
+        """Return the keys of --keys, each once. Raises Misconfigured where one is no key of the table."""
+        schema = KeySchema(tuple(key.name for key in table.keys), tuple(key.type for key in table.keys))
+        try:
+            return list(dict.fromkeys(map(schema.read, listed(self._wish.keys))))
+        except Misconfigured as error:
+            several = "; give --table" if len(self._parts.settings.source.tables) > 1 else ""
+            raise Misconfigured(f"table {table.name}: {error.reason}", hint=f"{error.hint}{several}") from error
 
     def _side(
         self,

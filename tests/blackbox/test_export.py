@@ -114,6 +114,7 @@ def refuses(stack: Stack, what: list[str], bucket: str) -> None:
         ("2099-01-01T00:00:00Z", place, "is not over"),
         (what[2], f"s3://{bucket}-missing/a", "there is no bucket"),
         (what[2], "s3://", "names no bucket and prefix"),
+        (what[2], f"s3://{stack.archive}/a/segments", "that is where topology archive keeps its objects"),
         (what[2], "https://elsewhere", "is no place"),
     ):
         done = stack.fanout("export", "--at", at, "--to", to, "-c", config)

@@ -174,6 +174,18 @@ def goes_into_new_places(stack: Stack, table: Table) -> None:
     assert copy.found() == table.wanted
     assert report_of(stack, "restore", "--at", now, "--into", made)["done"]["keep"] == len(table.wanted)
     report_of(stack, "restore", "--at", now, "--file", "items.jsonl")
+    for more, reason in (
+        (["--file", "items.jsonl"], "there is something of that name"),
+        (["--file", "new.jsonl", "--plan", "new.jsonl"], "the same file as --file"),
+        (["--file", "nowhere/new.jsonl"], "there is no folder"),
+        (["--into", "bad name", "--dry-run"], "no table has such a name"),
+        (["--into", "Utrecht/orders", "--dry-run"], "is no region"),
+        (["--into", "other", "--topology", "nope"], "no archive of that name is configured"),
+    ):
+        refused = stack.fanout("restore", "--at", now, *more, "-c", str(stack.folder / "fanout.toml"))
+        assert (refused.returncode, reason in refused.stderr) == (2, True), (reason, refused.stderr)
+    nothing = report_of(stack, "restore", "--at", now, "--file", "none.jsonl", "--keys", "pk=mistyped")
+    assert nothing["keys_not_in_archive"] == [{"pk": {"S": "mistyped"}}]
     lines = [json.loads(line)["Item"] for line in (stack.folder / "items.jsonl").read_text().splitlines()]
     assert {item["pk"]["S"]: item["text"]["S"] for item in lines} == table.wanted
 

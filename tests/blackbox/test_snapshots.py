@@ -70,7 +70,9 @@ def report_of(stack: Stack, *arguments: str, codes: tuple[int, ...] = (0,)) -> d
 def restored(stack: Stack, at: str) -> tuple[dict[str, str], str | None]:
     """Restore into a file; return texts by key, and the snapshot it began with."""
     report = report_of(stack, "restore", "--at", at, "--file", "items.jsonl")
-    lines = [json.loads(line)["Item"] for line in (stack.folder / "items.jsonl").read_text().splitlines()]
+    file = stack.folder / "items.jsonl"
+    lines = [json.loads(line)["Item"] for line in file.read_text().splitlines()]
+    file.unlink()  # a restore replaces no file
     return {item["pk"]["S"]: item["text"]["S"] for item in lines}, report["snapshot"]
 
 

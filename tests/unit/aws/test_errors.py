@@ -14,7 +14,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from pipeline.aws.errors import translated
+from pipeline.aws.errors import translated, with_reason
 from pipeline.model.errors import Gap, IteratorExpired, Misconfigured, PipelineError, RetryLater
 
 
@@ -118,6 +118,28 @@ def test_the_services_words_stay_behind(code: str) -> None:
     error = _raised(_client_error(code))
     assert "SECRET" not in str(error)
     assert "SECRET" not in "".join(traceback.format_exception(error))
+
+
+def test_the_services_words_are_told_where_no_item_is_sent() -> None:
+    """Why a table cannot be made says the service alone."""
+    with pytest.raises(Misconfigured, match="SECRET"), translated("a", "b", carries_items=False):
+        raise _client_error("ValidationException")
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "Some values were invalid: Type mismatch for Index Key n Expected: N Actual: S IndexName: by-n",
+            "C: Type mismatch for Index Key n Expected: N Actual: S IndexName: by-n",
+        ),
+        ("Item size has exceeded the maximum allowed size", "C: Item size has exceeded the maximum allowed size"),
+        ("A value provided cannot be converted into a number: SECRET", "C"),
+    ],
+)
+def test_of_a_refused_write_the_reason_is_told_and_no_value(message: str, told: str) -> None:
+    """Attributes and indexes are named; what may quote a value stays behind."""
+    assert with_reason("C", message) == told
 
 
 def test_other_errors_pass_through() -> None:

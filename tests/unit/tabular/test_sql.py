@@ -1,7 +1,9 @@
 """SQL over rows: what is asked is answered; nothing outside is within its reach, and nothing can be changed."""
 
 import json
+import resource
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,26 @@ def test_a_select_is_answered(database: Database) -> None:
 def test_a_query_without_a_table_is_answered(tmp_path: Path) -> None:
     """Nothing has to be loaded for it."""
     assert Database(tmp_path).ask("SELECT 1 AS a", 1) == (("a",), [(1,)], False)
+
+
+def test_a_query_can_be_ended_by_another_thread(tmp_path: Path) -> None:
+    """One that would take hours raises soon after it is interrupted."""
+    database = Database(tmp_path)
+    sql = "SELECT count(*) FROM range(100000000000) a, range(1000) b WHERE a.range * b.range % 7 = 3"
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(database.ask, sql, 1)
+        while not wait([asking], timeout=0.1).done:
+            database.interrupt()
+        assert isinstance(asking.exception(), Misconfigured)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not say how much memory there is")
+def test_one_value_cannot_take_all_memory(tmp_path: Path) -> None:
+    """DuckDB's own limit does not count a text that a function makes; the process has one of its own meanwhile."""
+    limit = resource.getrlimit(resource.RLIMIT_DATA)
+    with pytest.raises(Misconfigured, match="needs more than"):
+        Database(tmp_path).ask("SELECT length(repeat('x', 2000000000))", 1)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == limit
 
 
 def test_any_value_can_be_put_into_json(database: Database) -> None:

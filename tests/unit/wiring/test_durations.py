@@ -9,13 +9,13 @@ from pipeline.wiring.prune import duration_ms, horizon
 DAY_MS = 24 * 3_600_000
 
 
-@pytest.mark.parametrize(("text", "days"), [("35d", 35), ("8w", 56), ("48h", 2), ("1440m", 1), ("86400s", 1)])
+@pytest.mark.parametrize(("text", "days"), [("35d", 35), ("8w", 56), ("48h", 2), ("86400s", 1)])
 def test_durations_are_read(text: str, days: int) -> None:
     """Seconds to weeks."""
     assert duration_ms(text) == days * DAY_MS
 
 
-@pytest.mark.parametrize("text", ["", "35", "0d", "-1d", "1.5d", "5y", "35 d", "1d2h", "99999999999d"])
+@pytest.mark.parametrize("text", ["", "35", "1m", "0d", "-1d", "1.5d", "5y", "35 d", "1d2h", "99999999999d"])
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
     """Nothing is guessed where objects are about to be deleted."""
     with pytest.raises(Misconfigured, match="is no duration") as caught:
