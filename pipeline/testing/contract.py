@@ -21,6 +21,7 @@ from pipeline.testing.cases.failures import Failures
 from pipeline.testing.cases.fencing import Fencing
 from pipeline.testing.cases.flow import Flow
 from pipeline.testing.cases.order import Order
+from pipeline.testing.cases.poison import Poison
 from pipeline.testing.cases.safety import Safety
 from pipeline.testing.cases.scale import Scale
 from pipeline.testing.context import Stores, StoresContext
@@ -29,7 +30,7 @@ from pipeline.testing.watch import Found, Kept
 __all__ = ["Found", "Kept", "SinkContract", "Stores", "StoresContext"]
 
 
-class SinkContract(Basics, Durability, Order, Fencing, Failures, Delivery, Flow, Scale, Safety):
+class SinkContract(Basics, Durability, Order, Fencing, Failures, Delivery, Flow, Poison, Scale, Safety):
     """What delivery counts on; see each case."""
 
     @pytest.fixture(autouse=True)

@@ -11,11 +11,11 @@ from pipeline.testing.contract import SinkContract
 from tests.topologies import bad_sinks
 from tests.topologies.bad_sinks import OverItems, OverObjects
 
-GROSS = {*range(1, 9), *range(11, 19), *range(20, 27), *range(28, 38), 39, 40, *range(44, 49)}
+GROSS = {*range(1, 9), *range(11, 19), *range(20, 27), *range(28, 38), *range(39, 49)}
 BAD: Mapping[type[Any], set[int]] = {
     bad_sinks.Liar: GROSS,
     bad_sinks.Renamer: GROSS - {31} | {19},
-    bad_sinks.Reorderer: GROSS - {2, 4, 5, 7, 8, 15, 16, 26, 31, 32, 35, 40, 45, 46, 48} | {19},
+    bad_sinks.Reorderer: GROSS - {2, 4, 5, 7, 8, 15, 16, 26, 31, 32, 35, 40, 41, 45, 46, 48} | {19},
     bad_sinks.Leaker: {50},
     bad_sinks.ImageLeaker: {50},
     bad_sinks.Gossip: {50},
@@ -86,7 +86,7 @@ def test_a_sink_without_a_guard_must_say_so() -> None:
     class Boasting(OverItems):
         may_regress = False
 
-    assert failed(Boasting()) == {22, 23, 24, 27, 28, 48}
+    assert failed(Boasting()) == {22, 23, 24, 27, 28, 43, 48}
 
 
 def test_a_sink_that_keeps_more_than_it_says_must_say_so() -> None:
