@@ -135,6 +135,9 @@ class Log(Protocol):
     async def kept_ms(self) -> int:
         """Return how long a record is kept, as the stream is set now. Raises RetryLater."""
 
+    async def keep(self, kept_ms: int) -> None:
+        """Have records kept so long at least, in whole hours, also those that are there. Raises as `put` does."""
+
     async def put(self, records: Sequence[OutRecord]) -> tuple[str | None, ...]:
         """Put up to 500 records in one call, tried once; return one entry for each: None stored, else its error code.
 
@@ -216,11 +219,14 @@ class ItemStore(Protocol):
         """Yield every item, consistently read, as a DynamoDB JSON object (numbers are text, binary is base64 text)."""
 
 
+Rows = Sequence[tuple[bytes, bytes | None]]
+"""Canonical keys and image of items; None where somebody was to look and found none."""
+
+
 class RowPage(NamedTuple):
     """One page of a scan."""
 
-    rows: tuple[tuple[bytes, bytes | None], ...]
-    """Canonical keys and image of each item; None where the reader was to look and found none."""
+    rows: Rows
     next: bytes | None
     """Where the next page starts; None when this was the segment's last."""
     read_units: float

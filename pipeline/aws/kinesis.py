@@ -98,6 +98,12 @@ class KinesisLog:
             answer = await self._reads.run(self._reads.client.describe_stream_summary, StreamName=self._name)
         return answer["StreamDescriptionSummary"]["RetentionPeriodHours"] * 3_600_000
 
+    async def keep(self, kept_ms: int) -> None:
+        """Have records kept so long, unless they are already, or the stream is being changed just now."""
+        hours = kept_ms // 3_600_000
+        with translated("kinesis:IncreaseStreamRetentionPeriod", self._resource()):
+            await self._writes.run(_lengthen, self._writes.client, self._name, hours)
+
     async def read(self, iterator: str) -> LogPage:
         """Read one page."""
         return await self._page(iterator)
@@ -221,6 +227,13 @@ def _summary(client: KinesisClient, name: str) -> Any:
         return client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
     except client.exceptions.ResourceNotFoundException:
         return None
+
+
+def _lengthen(client: KinesisClient, name: str, hours: int) -> None:
+    try:
+        client.increase_stream_retention_period(StreamName=name, RetentionPeriodHours=hours)
+    except (client.exceptions.InvalidArgumentException, client.exceptions.ResourceInUseException):
+        return  # somebody else was first: it is no increase, or under way
 
 
 def _create(client: KinesisClient, ask: dict[str, Any]) -> None:

@@ -14,8 +14,11 @@ class LossWatch:
     def __init__(self) -> None:
         self._told: dict[str, RetentionState] = {}
 
-    def look(self, found: Mapping[str, Retention]) -> None:
-        """Say which readers have used up half of what they have, all of it, or are well again; `found` is by name."""
+    def look(self, found: Mapping[str, Retention]) -> bool:
+        """Say which readers have used up half of what they have, most or all of it, or are well again.
+
+        `found` is by name. Returns whether one of them is near to a loss.
+        """
         for reader, each in found.items():
             told = self._told.get(reader, RetentionState.AMPLE)
             if each.state in (told, RetentionState.UNKNOWN):
@@ -27,3 +30,4 @@ class LossWatch:
                 left = (each.time_to_loss_seconds or 0) / 3600
                 logger.warning("%s: retention %s; unread changes are trimmed in %.1f h", reader, each.state, left)
         self._told = {reader: state for reader, state in self._told.items() if reader in found}
+        return any(each.state is RetentionState.NEARLY_USED for each in found.values())

@@ -37,6 +37,7 @@ class StreamDelivery(Rounds):
         gaps: Gaps,
         clock: Clock,
         topologies: Collection[str],
+        kept_ms_max: int = 0,
     ) -> None:
         super().__init__(f"delivery of {log.name}", clock)
         self._log = log
@@ -44,6 +45,7 @@ class StreamDelivery(Rounds):
         self._crew = crew
         self.gaps = gaps
         self._topologies = frozenset(topologies)
+        self._kept_ms_max = kept_ms_max
         self.known: dict[str, Shard] = {}
         self._watch = LossWatch()
         self._asked_at: float | None = None
@@ -69,13 +71,29 @@ class StreamDelivery(Rounds):
         if self._asked_at is None or now - self._asked_at >= KEPT_SECONDS:
             self._asked_at = now
             self.kept_ms = await self._log.kept_ms()
-        self._watch.look(
+        near = self._watch.look(
             {
                 f"delivery of {shard} to {name}": each.retention(name, self.kept_ms)
                 for shard, each in self.deliveries.items()
                 for name in each.followers
             }
         )
+        if near and self.kept_ms < self._kept_ms_max and self._asked_at == now:
+            await self._keep_longer()
+
+    async def _keep_longer(self) -> None:
+        """Have the stream keep its records twice as long, as far as it may; what goes wrong is told, and harms nothing.
+
+        Tried only when the stream has just been asked how long it keeps them, so that no call is made in every round.
+        """
+        wanted_ms = min(2 * self.kept_ms, self._kept_ms_max)
+        try:
+            await self._log.keep(wanted_ms)
+            self.kept_ms = await self._log.kept_ms()
+        except PipelineError as error:
+            logger.warning("stream %s should keep its records longer, and does not: %s", self._log.name, error)
+        else:
+            logger.warning("stream %s keeps its records %d h now", self._log.name, self.kept_ms // 3_600_000)
 
     async def _look(self) -> None:
         if await self._leases.called():

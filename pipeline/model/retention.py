@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 WARN_SHARE = 0.5
 """From this share of a stream's retention on, used up by the age of the oldest unread change, everybody is warned."""
+NEAR_SHARE = 0.8
+"""From this share on the loss is near: a stream that may keep its records longer is told to."""
 
 
 class RetentionState(StrEnum):
@@ -14,6 +16,7 @@ class RetentionState(StrEnum):
     """Nothing was read yet."""
     AMPLE = "ample"
     HALF_USED = "half used"
+    NEARLY_USED = "nearly used"
     PASSED = "passed"
     """Unread changes may have been trimmed."""
 
@@ -33,5 +36,10 @@ def retention(through_ms: int, kept_ms: int, now_ms: int) -> Retention:
     left_ms = min(kept_ms, max(0, kept_ms - (now_ms - through_ms)))
     if not left_ms:
         return Retention(0.0, RetentionState.PASSED)
-    used = 1 - left_ms / kept_ms
-    return Retention(left_ms / 1000, RetentionState.HALF_USED if used >= WARN_SHARE else RetentionState.AMPLE)
+    return Retention(left_ms / 1000, _state(1 - left_ms / kept_ms))
+
+
+def _state(used: float) -> RetentionState:
+    if used >= NEAR_SHARE:
+        return RetentionState.NEARLY_USED
+    return RetentionState.HALF_USED if used >= WARN_SHARE else RetentionState.AMPLE

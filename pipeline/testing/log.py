@@ -102,6 +102,11 @@ class FakeLog:
         async with self.faults.around("kept_ms"):
             return self.retention_ms
 
+    async def keep(self, kept_ms: int) -> None:
+        """Keep records so long."""
+        async with self.faults.around("keep"):
+            self.retention_ms = max(self.retention_ms, kept_ms)
+
     async def read(self, iterator: str) -> LogPage:
         """Read one page; the last one of a closed shard carries records and no next iterator."""
         async with self.faults.around("read"):

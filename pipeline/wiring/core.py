@@ -56,6 +56,8 @@ class Surroundings:
     ring_bytes_max: int
     sure_ms: int = SURELY_KEPT_MS
     """A record of the Kinesis stream that is younger was not trimmed."""
+    kept_ms_max: int = 0
+    """The Kinesis stream may be told to keep its records so long when a topology is near to losing some."""
 
 
 def capture_of(around: Surroundings, stream: TableStream, packing: Packing) -> TableCapture:
@@ -105,7 +107,7 @@ def delivery_of(
         )
 
     crew = Crew(leases, around.clock, around.chance, around.lease_seconds, build)
-    delivery = StreamDelivery(around.log, leases, crew, gaps, around.clock, list(topologies))
+    delivery = StreamDelivery(around.log, leases, crew, gaps, around.clock, list(topologies), around.kept_ms_max)
     return delivery
 
 

@@ -246,6 +246,15 @@ def test_a_split_keeps_what_was_there(resharding: World, run: Run) -> None:
     assert run(_shard_of(log, "after")) in {child.id for child in children}
 
 
+def test_a_stream_keeps_its_records_longer_when_it_is_told_to(world: World, run: Run) -> None:
+    """What it is told is what it says; to tell it again, or less, changes nothing and is no error."""
+    log, hour_ms = world.log, 3_600_000
+    assert run(log.kept_ms()) == 24 * hour_ms
+    for hours in (48, 48, 30):
+        run(log.keep(hours * hour_ms))
+        assert run(log.kept_ms()) == 48 * hour_ms
+
+
 @pytest.mark.fault("K4")
 def test_a_merged_shard_names_both_parents(resharding: World, run: Run) -> None:
     """A merge child has two parents, each closed and readable to its end."""

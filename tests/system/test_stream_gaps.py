@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from pipeline.model.errors import Misconfigured
 from pipeline.model.gap import LOG_KEPT_MS_MIN, GapCause, GapState
 from pipeline.model.state import Flow
 from pipeline.telemetry.metrics import PipelineCollector
@@ -248,14 +249,45 @@ def test_time_to_loss_is_told_before_anything_is_lost() -> None:
         told.hosts = [told.world.capture(), slow]
         told.put(1)
         found = []
-        for _ in range(3):
-            await told.world.run(25)
+        for seconds in (25, 15, 15, 20):
+            await told.world.run(seconds)
             assert slow.delivery is not None
             (delivery,) = slow.delivery.deliveries.values()
             found.append([delivery.retention(name, slow.delivery.kept_ms).state for name in ("slow", "quick")])
-        assert found == [["ample", "ample"], ["half used", "ample"], ["passed", "ample"]]
+        assert [quick for _, quick in found] == ["ample"] * 4
+        assert [slow for slow, _ in found] == ["ample", "half used", "nearly used", "passed"]
         assert (told.capture().retention.time_to_loss_seconds or 0) > DAY_SECONDS - 10
         names = {metric.name for metric in PipelineCollector(slow.captures, slow.delivery, {}).collect()}
         assert "fanout_topology_time_to_loss_seconds" in names
+
+    tell(story)
+
+
+@pytest.mark.fault("K7")
+@pytest.mark.parametrize("denied", [False, True])
+def test_near_a_loss_the_stream_is_told_to_keep_longer(denied: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """At four fifths the retention is doubled, as far as it may; where that is refused it is told, and all goes on."""
+
+    async def story(told: Story) -> None:
+        world = told.world
+        world.log.retention_ms, world.kept_ms_max = 700_000, 1_000_000
+        if denied:
+            world.log.faults.before("keep", Misconfigured("not allowed"), times=100)
+        await told.down(0)
+
+        async def hang(_: object) -> None:
+            await world.clock.sleep(1e9)
+
+        host = world.worker({"slow": world.sink("slow", hang), "quick": world.sink("quick")})
+        told.hosts = [told.world.capture(), host]
+        told.put(1)
+        await world.run(590)
+        assert world.log.retention_ms == 700_000
+        await world.run(60)
+        assert world.log.retention_ms == (700_000 if denied else 1_000_000)
+        assert ("does not: not allowed" in caplog.text) is denied
+        told.put(2)
+        await world.run(5)
+        assert world.ledger("quick").by_key == world.expected()
 
     tell(story)

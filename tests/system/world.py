@@ -14,6 +14,7 @@ from pipeline.delivery.topology import TopologyRunner
 from pipeline.model.gap import SURELY_KEPT_MS
 from pipeline.plugin import Batch, Change, Sink
 from pipeline.testing.fakes import FakeLog, FakeObjectStore, FakeStateStore, FakeTable, ManualClock, SeededChance
+from pipeline.wire.attributes import AttributeGuard
 from pipeline.wiring.core import Surroundings, capture_of, delivery_of
 
 LEASE_SECONDS = 3.0
@@ -121,7 +122,8 @@ class Host:
 
 
 def _runner(name: str, sink: Sink, wants: Appetite, world: "World") -> TopologyRunner:
-    return TopologyRunner(name, lambda: sink, wants, world.clock, world.chance)
+    guard = world.guards.get(name)
+    return TopologyRunner(name, lambda: sink, wants, world.clock, world.chance, guard=guard)
 
 
 class World:
@@ -139,8 +141,10 @@ class World:
         self.packing = Packing(form, 8, 1024 * 1024 - 4096, "us-east-1")
         self.ring_bytes_max = 1024 * 1024
         self.sure_ms = SURELY_KEPT_MS
+        self.kept_ms_max = 0
         self.parked = FakeObjectStore()
         self.quarantine: Quarantine | None = None
+        self.guards: dict[str, AttributeGuard] = {}
         self._count = 0
 
     def with_quarantine(self) -> None:
@@ -210,6 +214,7 @@ class World:
             0.3,
             self.ring_bytes_max,
             self.sure_ms,
+            self.kept_ms_max,
         )
 
     def _host(

@@ -18,7 +18,9 @@ DAY_MS = 24 * 3600 * 1000
         (-1, 24, RetentionState.AMPLE),
         (11.9, 12.1, RetentionState.AMPLE),
         (12, 12, RetentionState.HALF_USED),
-        (23, 1, RetentionState.HALF_USED),
+        (19.1, 4.9, RetentionState.HALF_USED),
+        (19.3, 4.7, RetentionState.NEARLY_USED),
+        (23, 1, RetentionState.NEARLY_USED),
         (24, 0, RetentionState.PASSED),
         (50, 0, RetentionState.PASSED),
     ],
@@ -46,3 +48,11 @@ def test_each_change_of_state_is_told_once(caplog: pytest.LogCaptureFixture) -> 
     watch.look({"audit": Retention(90_000.0, RetentionState.AMPLE)})
     assert told == [0, 1, 1, 2]
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "INFO"]
+
+
+def test_a_loss_that_is_near_is_returned() -> None:
+    """Whoever watches learns that one of the readers has used up four fifths, for as long as that is so."""
+    watch = LossWatch()
+    states = (RetentionState.HALF_USED, RetentionState.NEARLY_USED, RetentionState.NEARLY_USED, RetentionState.AMPLE)
+    found = [watch.look({"a": Retention(1.0, RetentionState.AMPLE), "b": Retention(1.0, each)}) for each in states]
+    assert found == [False, True, True, False]
