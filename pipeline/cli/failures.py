@@ -46,7 +46,7 @@ MEANINGS: Mapping[int, str] = {
     5: "a destination refuses changes for good",
     DEFECT: "a defect in this software or in a topology: --debug shows where",
     75: "no answer now, or another worker owns the work: the same call may succeed later",
-    INTERRUPTED: "interrupted by Ctrl-C",
+    INTERRUPTED: "interrupted by Ctrl-C or SIGTERM",
 }
 
 

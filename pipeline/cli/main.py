@@ -1,10 +1,13 @@
 """The command `fanout`: its group, and the one place where errors become words and exit codes."""
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
 from pipeline.cli.archive import archive
+from pipeline.cli.attributes import attributes
 from pipeline.cli.audit import audit
 from pipeline.cli.bootstrap import bootstrap
 from pipeline.cli.capture import capture
@@ -58,6 +61,7 @@ COMMANDS = (
     gaps,
     archive,
     audit,
+    attributes,
     quarantine,
     demo,
     version,
@@ -72,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; no error leaves here as a traceback unless --debug asks for it."""
     shared = Invocation()
     try:
-        code = fanout.main(arguments, prog_name="fanout", standalone_mode=False, obj=shared)
+        with _ending_like_ctrl_c():
+            code = fanout.main(arguments, prog_name="fanout", standalone_mode=False, obj=shared)
     except click.Abort:
         return INTERRUPTED
     except click.ClickException as error:
@@ -81,3 +86,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 # the last line of defence: whatever it is, it is told in one line
         return tell(error, debug=shared.debug)
     return code if isinstance(code, int) else DONE
+
+
+@contextmanager
+def _ending_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, and the closing of the terminal, clean up as Ctrl-C does; a service has handlers of its own."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    ours = [each for each, handler in before.items() if handler is signal.SIG_DFL]  # not where nohup has it ignored
+    for each in ours:
+        signal.signal(each, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        for each in ours:
+            signal.signal(each, before[each])

@@ -80,6 +80,8 @@ class RootWriter:
         self._store = store
         self._key = roots_key(stream, name)
         self._last: Stored | None = None
+        self._in_both = 0
+        """The newest root that was seen in both places."""
         self._heads: dict[str, End] = {}
         self._objects: list[Vouched] = []
         self._waiting_since: float | None = None
@@ -115,6 +117,8 @@ class RootWriter:
 
         Raises Corrupt when they differ, or lack what was there: nothing is signed on top of that.
         """
+        if self._last is None:
+            self._in_both = max(self._in_both, await self._remembered())
         log, witness = self._places
         theirs = await self._newest(witness) if witness else None  # before the log: what is there now, the log may have
         newest = await self._newest(log)
@@ -125,10 +129,13 @@ class RootWriter:
         if (newest and newest.digest) != (self._last and self._last.digest):
             await self._must_be_signed(newest)
             self._begin(newest)
+        self._in_both = newest.root.number if newest else 0
 
     async def _same_in_both(self, ours: Stored | None, theirs: Stored | None, witness: ObjectStore) -> Stored | None:
         """Copy to the log the root a writer that died left in the witness alone, and to a new witness all there are."""
         at, copied = (each.root.number if each else 0 for each in (ours, theirs))
+        if at < copied <= self._in_both:
+            raise Corrupt(f"root {copied} was deleted in the log", hint=_WHO)
         if theirs is not None and copied == at + 1:
             await self._places.log.create(root.root_name(self._stream, copied), theirs.data)
             return theirs
@@ -231,6 +238,11 @@ class RootWriter:
         self._begin(root.decode(name, data))
         await self._resume()  # has it copied
         logger.info("root %d of %s is signed", number, self._name)
+
+    async def _remembered(self) -> int:
+        """Return the newest root that was in both places, by the row that any worker left."""
+        row = (await self._store.read([self._key])).get(self._key)
+        return int(str(row.fields.get("number", 0))) if row else 0
 
     async def _remember(self) -> None:
         """Keep what was written last, for status, and for whoever looks for roots that were removed."""

@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from rich.console import Console
 
@@ -28,7 +25,7 @@ def run(*, changes: int, seconds_max: float, as_json: bool) -> int:
     """
     console = Console(stderr=as_json)
     scene = Scene(changes, ("replica", "archive", "audit", "folder"))
-    with _ending_like_ctrl_c(), open_stage(_say_kept) as stage:
+    with open_stage(_say_kept) as stage:
         with shown(scene, console, lines=not as_json), Aws() as aws:
             proof = asyncio.run(_play(stage, parts_of(stage.settings, aws), scene, seconds_max))
         stage.failed = bool(proof.problems)
@@ -41,18 +38,6 @@ def run(*, changes: int, seconds_max: float, as_json: bool) -> int:
 
 async def _play(stage: Stage, parts: Parts, scene: Scene, seconds_max: float) -> Proof:
     return await Play(stage, parts, await gauges_of(parts), scene).run(seconds_max)
-
-
-@contextmanager
-def _ending_like_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM, and the closing of the terminal, clean up as Ctrl-C does."""
-    signals = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(each, signal.default_int_handler) for each in signals]
-    try:
-        yield
-    finally:
-        for each, handler in zip(signals, before, strict=True):
-            signal.signal(each, handler)
 
 
 def _say_kept(folder: str) -> None:
