@@ -143,7 +143,7 @@ class ReplicaWorld(World):
 
     async def _send(self, keys: Sequence[bytes]) -> None:
         self.number += 1
-        copies = Copies(self.store, self.log.name, f"{TABLE}@{NAME}")
+        copies = Copies(self.store, self.log.name, f"{TABLE}@{NAME}", owner="repair")
         await copies.run()
         run = Run(f"r{self.number}", self.source.epoch, 1, (NAME,))
         await copies.put_run(run)

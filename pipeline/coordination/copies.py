@@ -52,8 +52,10 @@ class Copies:
     Every step is a compare-and-set, so of two processes that copy one segment one is told so and ends.
     """
 
-    def __init__(self, store: StateStore, stream: str, table: str) -> None:
+    def __init__(self, store: StateStore, stream: str, table: str, *, owner: str) -> None:
+        """Take the copy's name, and that of this process, which no other has, nor an earlier run of this one."""
         self._store = store
+        self._owner = owner
         self._key = f"copy:{stream}/{table}"
         self._versions: dict[str, int] = {}
 
@@ -135,7 +137,7 @@ class Copies:
     async def _write(self, key: str, fields: dict[str, FieldValue]) -> None:
         expected = self._versions.get(key)
         version = 0 if expected is None else expected + 1
-        row = StateRow(key, version, {**fields, "format": FORMAT, "entityType": "COPY"})
+        row = StateRow(key, version, {**fields, "format": FORMAT, "entityType": "COPY", "owner": self._owner})
         if not await self._store.write(row, expected) and not await self._is_stored(row):
             msg = f"somebody else has changed {key}"
             raise LeaseLost(
@@ -144,6 +146,9 @@ class Copies:
         self._versions[key] = version
 
     async def _is_stored(self, row: StateRow) -> bool:
-        """Return True when the row is there as we wrote it: our own call, tried again after its answer was lost."""
+        """Return True when the row is there as we wrote it: our own call, tried again after its answer was lost.
+
+        Another process may write the same words, all but its name.
+        """
         stored = (await self._store.read([row.key])).get(row.key)
         return stored is not None and stored.version == row.version and dict(stored.fields) == dict(row.fields)

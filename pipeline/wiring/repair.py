@@ -75,7 +75,8 @@ class Repair:
         """Send the items as they are now into their lanes, and wait until they have arrived."""
         around, table = self._parts.around, self._pair.table
         items = DynamoDBItemStore(self._parts.aws, table.region, around.clock)
-        copies = Copies(around.store, around.log.name, f"{table.name}@{self._pair.configured.name}")
+        name = f"{table.name}@{self._pair.configured.name}"
+        copies = Copies(around.store, around.log.name, name, owner=around.owner)
         await self._reading.persist(copies.run)
         run = Run(
             secrets.token_hex(4),

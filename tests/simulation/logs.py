@@ -9,10 +9,7 @@ from pipeline.history.archive import segments
 from pipeline.model.change import Parked
 from pipeline.testing.fakes import FakeObjectStore
 from pipeline.wire import chain
-from tests.simulation.services import SourceTable
-
-ROWS = "snapshot-"
-"""What the shard of a row begins with that was read from a table: it is in no order of changes."""
+from tests.simulation.services import ROWS, SourceTable
 
 
 class Violation(AssertionError):
