@@ -56,7 +56,8 @@ class DynamoDBTableReader:
             answer = await self._reads.run(_call, self._reads.client.scan, {"TableName": self.table}, orjson.dumps(ask))
         page = _scanned.decode(answer)
         units = page.consumed_capacity.capacity_units if page.consumed_capacity else 0.0
-        return RowPage(tuple(map(self._row, page.items)), bytes(page.last_evaluated_key) or None, units)
+        rows = tuple(row_of(bytes(item), self._key_names) for item in page.items)
+        return RowPage(rows, bytes(page.last_evaluated_key) or None, units)
 
     async def about(self) -> int:
         """Return about how many items there are."""
@@ -64,11 +65,12 @@ class DynamoDBTableReader:
             answer: Any = await self._reads.run(self._reads.client.describe_table, TableName=self.table)
         return int(answer["Table"].get("ItemCount", 0))
 
-    def _row(self, item: msgspec.Raw) -> tuple[bytes, bytes]:
-        image = bytes(item)
-        attributes = _attributes.decode(image)
-        keys = {name: orjson.Fragment(bytes(attributes[name])) for name in self._key_names}
-        return canonical_keys(orjson.dumps(keys), self._key_names[0]), image
+
+def row_of(image: bytes, key_names: Sequence[str]) -> tuple[bytes, bytes]:
+    """Return an item with its canonical keys. Raises KeyError for one without them, DecodeError, and Corrupt."""
+    attributes = _attributes.decode(image)
+    keys = {name: orjson.Fragment(bytes(attributes[name])) for name in key_names}
+    return canonical_keys(orjson.dumps(keys), key_names[0]), image
 
 
 def _call(call: Any, named: dict[str, Any], body: bytes) -> bytes:

@@ -2,8 +2,6 @@
 
 import asyncio
 import hashlib
-import os
-import stat
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -21,11 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from pipeline.aws.errors import translated
+from pipeline.aws.private import read_private, write_private
 from pipeline.aws.session import Caller
 from pipeline.model.errors import Misconfigured
 from pipeline.wire.signature import PublicKey
-
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class FileSigner:
@@ -84,29 +81,17 @@ def make_key(file: Path) -> PublicKey:
     Raises Misconfigured when the file is there, which is left as it is, or cannot be written.
     """
     key = Ed25519PrivateKey.generate()
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-            opened.flush()
-            os.fsync(descriptor)
-    except FileExistsError:
-        hint = "name another file: what an old key has signed can be checked with its public half only"
-        raise Misconfigured(f"{file}: is there already", hint=hint) from None
-    except OSError as error:
-        raise Misconfigured(f"{file}: cannot be written: {error.strerror}", hint="name another file") from None
+    hint = "name another file: what an old key has signed can be checked with its public half only"
+    write_private(file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), hint)
     return public_half(key)
 
 
 def read_key(file: Path) -> Ed25519PrivateKey:
     """Return the private key in a file. Raises Misconfigured, and shows nothing of what is in it."""
+    hint = "`fanout audit keygen` makes one; until then entries are written and the signature waits"
+    data = read_private(file, "the signing key", hint)
     try:
-        if file.stat().st_mode & _OTHERS:
-            raise Misconfigured(f"{file}: others may read this key", hint=f"chmod 600 {file}, and consider a new key")
-        key = load_pem_private_key(file.read_bytes(), None)
-    except OSError as error:
-        hint = "`fanout audit keygen` makes one; until then entries are written and the signature waits"
-        raise Misconfigured(f"{file}: the signing key cannot be read: {error.strerror}", hint=hint) from None
+        key = load_pem_private_key(data, None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise Misconfigured(f"{file}: is no private key in PEM", hint="make one: `fanout audit keygen`") from None
     if not isinstance(key, Ed25519PrivateKey):

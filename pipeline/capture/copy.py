@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from pipeline.capture.outbox import Outbox
 from pipeline.capture.packing import Packer
@@ -18,11 +18,19 @@ from pipeline.coordination.persist import persist
 from pipeline.model.change import Change, ChangeKind
 from pipeline.model.errors import RetryLater
 from pipeline.model.snapshot import CHUNK_ROWS_MAX, CLOSES, OPENS, sequence_of, shard_of
-from pipeline.ports import Chance, Clock, Log, TableReader
+from pipeline.ports import Chance, Clock, Log, Rows, TableReader
 
 PAGE_ROWS_MAX = 2_000
 """Rows of a chunk: few, so that a window is short and a kill repeats little."""
 NO_ITEM = b"{}"
+
+
+class Newer(Protocol):
+    """What is known of rows that were read long ago."""
+
+    async def current(self, source: str, chunk: int, rows: Rows) -> tuple[Rows, float]:
+        """Return rows as they are now that the window of a chunk is open, and the read units that took."""
+
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -31,11 +39,21 @@ Answer = TypeVar("Answer")
 class TableCopy:
     """Sends the rows of one table; one object for each process that copies.
 
-    `run` may be ended at any point, by a kill too: another call goes on with the last chunk of each segment.
+    `run` may be ended at any point, by a kill too: another call goes on with the last chunk of each segment. Where the
+    reader's rows are older than the moment they are read at, `newer` says what they are by then.
     """
 
     def __init__(
-        self, reader: TableReader, log: Log, packer: Packer, copies: Copies, clock: Clock, chance: Chance, pace: Pace
+        self,
+        reader: TableReader,
+        log: Log,
+        packer: Packer,
+        copies: Copies,
+        clock: Clock,
+        chance: Chance,
+        pace: Pace,
+        *,
+        newer: Newer | None = None,
     ) -> None:
         self._reader = reader
         self._packer = packer
@@ -43,6 +61,7 @@ class TableCopy:
         self._clock = clock
         self._chance = chance
         self._pace = pace
+        self._newer = newer
         self._outbox = Outbox(log, clock, chance, self._retried)
         self.segments: dict[int, Segment] = {}
         """How far each segment is, for progress."""
@@ -84,15 +103,19 @@ class TableCopy:
         await self._mark(run, source, segment.chunk, OPENS)
         read = partial(self._reader.page, number, run.segments, segment.start or None, PAGE_ROWS_MAX)
         page = await self._persist(read)
-        await self._pace.spend(page.read_units)
-        await self._send(run, source, segment.chunk, page.rows)
+        rows, read_units = page.rows, page.read_units
+        if self._newer is not None:
+            rows, units = await self._newer.current(source, segment.chunk, rows)
+            read_units += units
+        await self._pace.spend(read_units)
+        await self._send(run, source, segment.chunk, rows)
         if page.next is None:
             await self._mark(run, source, segment.chunk, CLOSES)
         segment = replace(
             segment,
             start=page.next or b"",
             rows=segment.rows + len(page.rows),
-            read_units=segment.read_units + page.read_units,
+            read_units=segment.read_units + read_units,
             done=page.next is None,
         )
         await self._persist(partial(self._copies.put_segment, run, number, segment))
@@ -104,7 +127,7 @@ class TableCopy:
         mark = self._change(run, source, sequence, NO_ITEM, None)._replace(event_id=what)
         await self._put({lane: [mark] for lane in self._packer.lanes})
 
-    async def _send(self, run: Run, source: str, chunk: int, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+    async def _send(self, run: Run, source: str, chunk: int, rows: Rows) -> None:
         changes = [
             self._change(run, source, sequence_of(chunk, number), keys, image)
             for number, (keys, image) in enumerate(rows, 1)

@@ -23,6 +23,12 @@ def archive_options(command: Command) -> Command:
     return command
 
 
+def reveal_option(command: Command) -> Command:
+    """Add --reveal."""
+    text = "Decrypt what the archive has encrypted; needs its attributes_key_file."
+    return click.option("--reveal", is_flag=True, help=text)(command)
+
+
 def time_options(command: Command) -> Command:
     """Add --zone and --unproven."""
     for option in (

@@ -23,6 +23,12 @@ SEGMENTS_MAX = 64
 @click.option(
     "--read-units", type=click.FloatRange(0), default=0.0, help="Read capacity a second at most; 0: no limit."
 )
+@click.option(
+    "--export",
+    default="",
+    metavar="S3-PLACE",
+    help="Take the rows from a full export to S3, s3://bucket/…/AWSDynamoDB/ID, and read only what has changed since.",
+)
 @click.option("--again", is_flag=True, help="Copy a table that was copied before once more.")
 @click.option("--no-wait", is_flag=True, help="End when every row is in the stream; workers deliver them later.")
 @click.option("--pause", "action", flag_value="paused", help="Let a running copy stop where it is.")
@@ -36,6 +42,7 @@ def bootstrap(
     topologies: tuple[str, ...],
     segments: int,
     read_units: float,
+    export: str,
     again: bool,
     no_wait: bool,
     action: str | None,
@@ -46,16 +53,19 @@ def bootstrap(
     Workers must be running, here or elsewhere: they deliver the rows. A row never overwrites a later change, and
     nothing is written to the source. Killed, stopped with Ctrl-C or paused, the next call goes on where it was.
 
+    With --export the table is not scanned: only items that have changed since the export are read. The table's stream
+    must have been on before it, and less than 23 hours have passed since.
+
         fanout bootstrap --read-units 500
     """
     from pipeline.coordination.copies import Phase
     from pipeline.wiring import bootstrap as wired
 
     if action is not None:
-        phases = wired.change_phase(settings, tables, Phase(action))
+        phases = wired.change_phase(settings, tables, Phase(action), export=export)
         (put_json if as_json else put_report)({"tables": [{"table": t, "phase": p} for t, p in phases.items()]})
         return DONE
-    wish = wired.Wish(tables, topologies, segments, read_units, again, not no_wait)
+    wish = wired.Wish(tables, topologies, segments, read_units, again, not no_wait, export)
     report = wired.bootstrap(settings, wish, tell if sys.stderr.isatty() else lambda _: None)
     (put_json if as_json else put_report)(report)
     return DONE if report["done"] else PROBLEM_FOUND

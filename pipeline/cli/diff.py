@@ -2,7 +2,7 @@
 
 import click
 
-from pipeline.cli.asking import archive_options, read_so_far, scope_options, time_options
+from pipeline.cli.asking import archive_options, read_so_far, reveal_option, scope_options, time_options
 from pipeline.cli.failures import DONE
 from pipeline.cli.invocation import with_settings
 from pipeline.cli.progress import progress
@@ -17,6 +17,7 @@ ITEMS_MAX = 100
 @click.argument("later")
 @archive_options
 @time_options
+@reveal_option
 @scope_options
 @click.option("--content", is_flag=True, help="Show the values too, old and new.")
 @click.option(
@@ -33,6 +34,7 @@ def diff(
     table: str,
     zone: str,
     unproven: bool,
+    reveal: bool,
     keys: tuple[str, ...],
     prefix: tuple[str, ...],
     content: bool,
@@ -51,7 +53,7 @@ def diff(
     with progress() as line:
         report = wired.differences(
             settings,
-            Question(topology, table, zone, unproven),
+            Question(topology, table, zone, unproven, reveal),
             (earlier, later),
             (keys, prefix),
             items_max=items,

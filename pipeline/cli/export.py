@@ -2,7 +2,7 @@
 
 import click
 
-from pipeline.cli.asking import archive_options, read_so_far, time_options
+from pipeline.cli.asking import archive_options, read_so_far, reveal_option, time_options
 from pipeline.cli.failures import DONE, PROBLEM_FOUND
 from pipeline.cli.invocation import with_settings
 from pipeline.cli.progress import progress
@@ -23,6 +23,7 @@ from pipeline.settings import Settings
 )
 @archive_options
 @time_options
+@reveal_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @with_settings
 def export(
@@ -35,6 +36,7 @@ def export(
     table: str,
     zone: str,
     unproven: bool,
+    reveal: bool,
     as_json: bool,
 ) -> int:
     """Write a table as it was at a second, in the layout of DynamoDB's own full export.
@@ -53,6 +55,6 @@ def export(
 
     with progress() as line:
         talk = wired.Talk(read_so_far(line), lambda items: line.say(f"writing: {items:,} items"))
-        report = wired.export(settings, Question(topology, table, zone, unproven), at, to, form, talk)
+        report = wired.export(settings, Question(topology, table, zone, unproven, reveal), at, to, form, talk)
     (put_json if as_json else put_report)(report)
     return DONE if report["complete"] else PROBLEM_FOUND

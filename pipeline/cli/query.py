@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from pipeline.cli.asking import archive_options, read_so_far, time_options
+from pipeline.cli.asking import archive_options, read_so_far, reveal_option, time_options
 from pipeline.cli.failures import DONE
 from pipeline.cli.invocation import with_settings
 from pipeline.cli.progress import progress
@@ -28,6 +28,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 @click.option("--rows", type=click.IntRange(1), default=ROWS_MAX, show_default=True, help="Print so many rows at most.")
 @archive_options
 @time_options
+@reveal_option
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON object.")
 @with_settings
@@ -41,6 +42,7 @@ def query(
     table: str,
     zone: str,
     unproven: bool,
+    reveal: bool,
     form: str | None,
 ) -> int:
     """Ask the archive in SQL: SQL is one SELECT.
@@ -57,7 +59,7 @@ def query(
 
     with progress() as line:
         talk = Talk(read_so_far(line), lambda items: line.say(f"loading: {items:,} items"))
-        found = wired.query(settings, Question(topology, table, zone, unproven), sql, at, rows, talk)
+        found = wired.query(settings, Question(topology, table, zone, unproven, reveal), sql, at, rows, talk)
     if form == "json":
         answer = found.answer._asdict()
         put_json({"at": found.at, **answer, "left_out": found.left_out, "gaps": found.gaps})

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pipeline.cli.asking import archive_options, read_so_far, scope_options, time_options
+from pipeline.cli.asking import archive_options, read_so_far, reveal_option, scope_options, time_options
 from pipeline.cli.failures import DONE, PROBLEM_FOUND
 from pipeline.cli.invocation import with_settings
 from pipeline.cli.progress import Line, progress
@@ -39,6 +39,7 @@ from pipeline.settings import Settings
 @click.option("--once", is_flag=True, help="With --follow: end when the table has what the archive has now.")
 @archive_options
 @time_options
+@reveal_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @with_settings
 def restore(settings: Settings, /, *, name: str, as_json: bool, **given: Any) -> int:
@@ -71,7 +72,7 @@ def restore(settings: Settings, /, *, name: str, as_json: bool, **given: Any) ->
         )
         report = wired.restore(
             settings,
-            Question(given["topology"], given["table"], given["zone"], given["unproven"]),
+            Question(given["topology"], given["table"], given["zone"], given["unproven"], given["reveal"]),
             Times(given["at"], given["start"], given["end"]),
             (given["keys"], given["prefix"]),
             wired.Destination(given["into"], given["file"]),
@@ -89,9 +90,13 @@ def _follow(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> i
     from pipeline.wiring import follow as wired
     from pipeline.wiring.reading import Question
 
-    others = [name for name in ("at", "start", "end", "file", "keys", "prefix", "dry_run", "plan_file") if given[name]]
+    others = [
+        name
+        for name in ("at", "start", "end", "file", "keys", "prefix", "dry_run", "plan_file", "reveal")
+        if given[name]
+    ]
     if others or not given["follow"] or not given["into"]:
-        raise click.UsageError("--follow takes --into TABLE, and --once, but no time, scope, file or plan")
+        raise click.UsageError("--follow takes --into TABLE, and --once, but no time, scope, file, plan or --reveal")
     with progress() as line:
         report = wired.follow(
             settings,

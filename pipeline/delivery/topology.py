@@ -14,6 +14,7 @@ from pipeline.model.errors import PipelineError, Rejected, RetryLater
 from pipeline.model.state import Flow, Report
 from pipeline.plugin import Sink
 from pipeline.ports import Chance, Clock
+from pipeline.wire.attributes import AttributeGuard
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,8 @@ logger = logging.getLogger(__name__)
 class TopologyRunner:
     """Offers batches to the topology's sink, and turns what goes wrong into a wait that is seen.
 
-    Nothing is skipped: `deliver` returns only when the sink has returned, in time. `make` makes a sink.
+    Nothing is skipped: `deliver` returns only when the sink has returned, in time. `make` makes a sink. What it and
+    the quarantine are given went through `guard`.
     """
 
     def __init__(
@@ -33,12 +35,14 @@ class TopologyRunner:
         chance: Chance,
         *,
         deadline_seconds: float = DEADLINE_SECONDS,
+        guard: AttributeGuard | None = None,
     ) -> None:
         self.name = name
         self.appetite = appetite
         self.breaker = Breaker(clock, chance)
         self.sinks = SinkKeeper(name, make, clock, deadline_seconds)
         self._clock = clock
+        self._guard = guard
 
     @property
     def tables(self) -> Collection[str]:
@@ -72,6 +76,8 @@ class TopologyRunner:
         async def call(part: Batch) -> None:
             await self.breaker.offer(partial(self.sinks.write, part), sign)
 
+        if self._guard is not None:
+            batch = self._guard.batch(batch)
         write = partial(follower.witness.through, write=call)
         if follower.parking is not None:
             await follower.parking.through(batch, write)

@@ -6,6 +6,7 @@ import msgspec
 import orjson
 
 from pipeline.model.point import Order, Place, Point, Row, later, later_row
+from pipeline.wire.attributes import Image
 from pipeline.wire.diff import canonical_item
 
 TRACE_BYTES = 700
@@ -109,6 +110,14 @@ class Trace:
             self.park(order, place)
         for order in other.through or ():
             self.put_through(order)
+
+    def turn(self, turned: Image) -> None:
+        """Put every image in another form."""
+        self.before = self.before and turned(self.before)
+        self.points = [p and p._replace(image=p.image and turned(p.image)) for p in self.points]
+        if self.rows is not None:
+            self.rows = [r and r._replace(image=r.image and turned(r.image)) for r in self.rows]
+        self.found = self.found and self.found._replace(image=self.found.image and turned(self.found.image))
 
     def row(self, moment: int) -> Row | None:
         """Return the row that decides what the item was at a moment, None when a change does."""

@@ -14,6 +14,7 @@ from pipeline.history.trace import FOREVER_MS, TRACE_BYTES, Trace, decode, encod
 from pipeline.model.change import Batch, Change, ChangeKind
 from pipeline.model.point import Place, Point, Row
 from pipeline.ports import ObjectStore
+from pipeline.wire.attributes import Image
 from pipeline.wire.part import RANGES, place_of, range_of
 
 MEMORY_BYTES_MAX = 256 * 1024 * 1024
@@ -27,7 +28,7 @@ class Traces:
     """The traces of the items of a scope, at moments given in ascending order.
 
     With a `base`, all moments must lie at or after the snapshot's, and only what is behind it must be added. What fits
-    is RANGES times what memory holds.
+    is RANGES times what memory holds. The items of what `each` yields went through `shown`.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Traces:
         base: Beginning | None = None,
         memory_bytes_max: int = MEMORY_BYTES_MAX,
         folder: str = "traces/",
+        shown: Image | None = None,
     ) -> None:
         assert list(moments_ms) == sorted(moments_ms)
         self._scope = scope
@@ -46,6 +48,7 @@ class Traces:
         self._aside = aside
         self._base = base
         self._folder = folder
+        self._shown = shown
         self._memory_bytes_max = memory_bytes_max
         self._found: dict[bytes, Trace] = {}
         self.weight = 0
@@ -76,6 +79,8 @@ class Traces:
         async with aclosing(self._all()) as traces:
             async for trace in traces:
                 self.incomplete += trace.incomplete
+                if self._shown is not None:
+                    trace.turn(self._shown)
                 yield trace
 
     async def lay_aside(self) -> None:

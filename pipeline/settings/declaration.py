@@ -12,6 +12,7 @@ from msgspec import Meta
 from pipeline.model.lane import LANES_DEFAULT, LANES_MAX
 from pipeline.plugin import Topology
 from pipeline.settings.forms import (
+    AttributeName,
     BucketOrNone,
     Host,
     ObjectPrefix,
@@ -22,6 +23,7 @@ from pipeline.settings.forms import (
     TableOrNone,
     WorkerId,
 )
+from pipeline.wire.attributes import AttributePolicy
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -63,6 +65,16 @@ class Stream:
             " first used.",
         ),
     ] = LANES_DEFAULT
+    retention_hours_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=8_760,
+            description="When a topology has used up four fifths of what the stream keeps, its retention is doubled, up"
+            " to so many hours: what is still there is kept. Longer than 24 costs more, and is taken back by you. 0:"
+            " never.",
+        ),
+    ] = 0
     claim_bucket: Annotated[
         BucketOrNone,
         Meta(description='Bucket, in the region of the stream, for changes too large for a record. "" stops there.'),
@@ -189,6 +201,27 @@ class TopologySection:
             " again.",
         ),
     ] = 120.0
+    drop_attributes: Annotated[
+        tuple[AttributeName, ...], Meta(description="Top-level attributes of items that this topology never gets.")
+    ] = ()
+    hash_attributes: Annotated[
+        tuple[AttributeName, ...],
+        Meta(description="Attributes of which it gets a keyed hash (HMAC-SHA256): equal values stay equal."),
+    ] = ()
+    encrypt_attributes: Annotated[
+        tuple[AttributeName, ...],
+        Meta(
+            description="Attributes it gets encrypted (AES-SIV): `--reveal` shows them to whoever has the key, and"
+            " nobody once the key is destroyed."
+        ),
+    ] = ()
+    attributes_key_file: Annotated[
+        str,
+        Meta(
+            description="File of the key for both, made by `fanout attributes keygen`. More lines are older keys, with"
+            " which nothing new is made."
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +235,7 @@ class ConfiguredTopology:
     linger_seconds: float
     batch_changes_max: int
     deadline_seconds: float
+    attributes: AttributePolicy = field(default_factory=AttributePolicy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from pipeline.settings.names import agree, resolve
 from pipeline.settings.plugins import load_topology
 from pipeline.settings.refuse_secrets import refuse_secrets
 from pipeline.settings.rules import check_rules
+from pipeline.wire.attributes import AttributePolicy
 
 DEFAULT_FILE = "fanout.toml"
 
@@ -161,6 +162,9 @@ def _topology(name: str, values: Mapping[str, object], source: Source, folder: P
         linger_seconds=topology.linger_seconds if common.linger_seconds is None else common.linger_seconds,
         batch_changes_max=common.batch_changes_max or topology.batch_changes_max,
         deadline_seconds=common.deadline_seconds,
+        attributes=AttributePolicy(
+            common.drop_attributes, common.hash_attributes, common.encrypt_attributes, common.attributes_key_file
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from pipeline.model.facts import LogFacts, TableFacts
 from pipeline.ports import Inspector
 from pipeline.settings.declaration import Settings
 from pipeline.settings.destinations import Place, PlaceKind, destinations
+from pipeline.wire.attributes import must_be_no_keys
 
 BOTH_IMAGES = "NEW_AND_OLD_IMAGES"
 CREATE = "fanout setup creates it"
@@ -39,6 +40,7 @@ async def findings(settings: Settings, inspector: Inspector) -> list[Finding]:
     """
     look = _Look(inspector)
     sources = await _look_at_sources(look, settings)
+    _look_at_attributes(look, settings, sources)
     await _look_at_stream(look, settings)
     await look.table("state.table", settings.state.region, settings.state.table, CREATE)
     if settings.quarantine.bucket:
@@ -115,6 +117,16 @@ async def _look_at_sources(look: _Look, settings: Settings) -> Mapping[str, Tabl
             sources[name] = facts
             _look_at_view(look, region, name, facts.stream_view)
     return sources
+
+
+def _look_at_attributes(look: _Look, settings: Settings, sources: Mapping[str, TableFacts]) -> None:
+    for topology in settings.topologies.values():
+        for table in topology.tables:
+            names = [name for name, _ in sources[table].keys] if table in sources else []
+            try:
+                must_be_no_keys(topology.attributes, table, names)
+            except PipelineError as error:
+                look.fail(f"topologies.{topology.name}", error.reason, error.hint)
 
 
 def _look_at_view(look: _Look, region: str, table: str, view: str) -> None:

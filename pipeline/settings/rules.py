@@ -8,6 +8,7 @@ from pipeline.settings.convert import convert
 from pipeline.settings.declaration import Settings
 from pipeline.settings.destinations import Place, PlaceKind, destinations
 from pipeline.settings.forms import BucketOrNone, ObjectPrefix, Region, StreamName, TableName
+from pipeline.wire.attributes import AttributePolicy
 
 _FORMS = {PlaceKind.TABLE: TableName, PlaceKind.STREAM: StreamName, PlaceKind.BUCKET: BucketOrNone}
 
@@ -23,6 +24,8 @@ def check_rules(settings: Settings) -> None:
     _check_names(settings)
     _check_no_loop(settings)
     _check_one_writer(settings)
+    for configured in settings.topologies.values():
+        _check_attributes(f"topologies.{configured.name}", configured.attributes)
 
 
 def check_topologies(settings: Settings) -> None:
@@ -31,6 +34,21 @@ def check_topologies(settings: Settings) -> None:
         raise Misconfigured(
             "topologies: none is configured",
             hint="add a section such as [topologies.replica], or name some in FANOUT_TOPOLOGIES",
+        )
+
+
+def _check_attributes(at: str, policy: AttributePolicy) -> None:
+    """One thing is done to an attribute, and the key is there for what needs it."""
+    twice = [name for name in policy.names if policy.names.count(name) > 1]
+    if twice:
+        raise Misconfigured(
+            f"{at}: the attribute {twice[0]} is named twice",
+            hint="name it in one of drop_attributes, hash_attributes and encrypt_attributes",
+        )
+    if (policy.hash or policy.encrypt) and not policy.key_file:
+        raise Misconfigured(
+            f"{at}.attributes_key_file: is missing, to hash or encrypt attributes",
+            hint="make a key, `fanout attributes keygen FILE`, and name the file",
         )
 
 

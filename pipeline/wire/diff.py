@@ -69,9 +69,10 @@ def _canonical_content(kind: str, content: Any) -> Any:
     return _SPELLINGS[kind](content)
 
 
-def _number(text: str) -> str:
-    number = Decimal(text).normalize(_EXACT)
-    return str(abs(number) if number.is_zero() else number)
+def number(text: str) -> str:
+    """Return a number in its one spelling. Raises ArithmeticError for what is none."""
+    found = Decimal(text).normalize(_EXACT)
+    return str(abs(found) if found.is_zero() else found)
 
 
 def _binary(text: str) -> str:
@@ -79,10 +80,10 @@ def _binary(text: str) -> str:
 
 
 _SPELLINGS: dict[str, Callable[[Any], Any]] = {
-    "N": _number,
+    "N": number,
     "B": _binary,
     "SS": sorted,
-    "NS": lambda content: sorted(map(_number, content)),
+    "NS": lambda content: sorted(map(number, content)),
     "BS": lambda content: sorted(map(_binary, content)),
     "L": lambda content: [canonical(each) for each in content],
     "M": canonical_item,

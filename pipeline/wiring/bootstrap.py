@@ -3,15 +3,17 @@
 import asyncio
 import logging
 import secrets
+import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pipeline.aws.rows import DynamoDBTableReader
 from pipeline.aws.session import Aws
 from pipeline.aws.tables import TableDescription
-from pipeline.capture.copy import TableCopy
+from pipeline.capture.copy import Newer, TableCopy
 from pipeline.capture.packing import Packer, Packing, WireForm
 from pipeline.coordination.arrivals import arrivals, is_complete
 from pipeline.coordination.copies import Copies, Phase, Run
@@ -20,6 +22,7 @@ from pipeline.model.errors import Misconfigured
 from pipeline.model.snapshot import Arrived, shard_of
 from pipeline.ports import TableReader
 from pipeline.settings import Settings
+from pipeline.wiring.bootstrap_export import ExportPlace, must_fit, opened
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.core import checkpoint_key
 from pipeline.wiring.resources import begin, check_stream, source_tables
@@ -43,6 +46,8 @@ class Wish:
     read_units_per_second: float = 0.0
     again: bool = False
     wait: bool = True
+    export: str = ""
+    """A full export in S3 to take the rows from; empty: the table is scanned."""
 
 
 @dataclass(slots=True)
@@ -79,10 +84,11 @@ def copies_of(parts: Parts, tables: Sequence[TableDescription]) -> list[Callable
     return [partial(copy, table) for table in tables]
 
 
-def change_phase(settings: Settings, tables: Sequence[str], phase: Phase) -> dict[str, str]:
-    """Pause, resume or cancel the copies of tables that have one; return the phase of each by table."""
+def change_phase(settings: Settings, tables: Sequence[str], phase: Phase, *, export: str = "") -> dict[str, str]:
+    """Pause, resume or cancel the copies of tables that have one, or that of an export; return the phase of each."""
+    names = [ExportPlace.read(export).name] if export else tables or settings.source.tables
     with Aws(settings.aws.plain_http_hosts) as aws:
-        return asyncio.run(_change_phase(parts_of(settings, aws), tables or settings.source.tables, phase))
+        return asyncio.run(_change_phase(parts_of(settings, aws), names, phase))
 
 
 async def _bootstrap(parts: Parts, wish: Wish, tell: Tell) -> dict[str, Any]:
@@ -97,17 +103,32 @@ async def _bootstrap(parts: Parts, wish: Wish, tell: Tell) -> dict[str, Any]:
         msg = f"source.tables does not name {', '.join(sorted(missing))}"
         raise Misconfigured(msg, hint=f"configured: {', '.join(parts.settings.source.tables)}")
     await begin(parts)
+    if wish.export:
+        return await _from_export(parts, wish, tables, tell)
     report = [await CopyOfTable(parts, table, wish, tell).run() for table in tables]
     return {"done": all(each["phase"] in ("copied", "arrived") for each in report), "tables": report}
 
 
-async def _change_phase(parts: Parts, tables: Sequence[str], phase: Phase) -> dict[str, str]:
+async def _from_export(parts: Parts, wish: Wish, tables: Sequence[TableDescription], tell: Tell) -> dict[str, Any]:
+    found = await opened(parts, wish.export)
+    table = next((each for each in tables if each.name == found.summary.table), None)
+    if table is None:
+        names = ", ".join(each.name for each in tables)
+        raise Misconfigured(f"the export is of table {found.summary.table}", hint=f"the tables to copy: {names}")
+    await must_fit(parts, found.summary, table)
+    with tempfile.TemporaryDirectory(prefix="fanout-export-") as folder:
+        reader, newer = found.reader(parts, table, Path(folder)), found.newer(parts, table)
+        done = await CopyOfTable(parts, table, wish, tell, reader=reader, name=found.place.name, newer=newer).run()
+    return {"done": done["phase"] in ("copied", "arrived"), "tables": [done]}
+
+
+async def _change_phase(parts: Parts, names: Sequence[str], phase: Phase) -> dict[str, str]:
     phases: dict[str, str] = {}
-    for table in tables:
-        copies = Copies(parts.around.store, parts.around.log.name, table)
+    for name in names:
+        copies = Copies(parts.around.store, parts.around.log.name, name, owner=parts.around.owner)
         run = await copies.run()
         movable = run is not None and run.phase in (Phase.COPYING, Phase.PAUSED)
-        phases[table] = (await copies.set_phase(phase)).phase.value if movable else run.phase.value if run else "none"
+        phases[name] = (await copies.set_phase(phase)).phase.value if movable else run.phase.value if run else "none"
     return phases
 
 
@@ -131,14 +152,16 @@ class CopyOfTable:
         *,
         reader: TableReader | None = None,
         name: str = "",
+        newer: Newer | None = None,
     ) -> None:
         self._parts = parts
         self._table = table
         self._wish = wish
         self._tell = tell
         around = parts.around
-        self._copies = Copies(around.store, around.log.name, name or table.name)
+        self._copies = Copies(around.store, around.log.name, name or table.name, owner=around.owner)
         self._reader = reader or reader_of(parts, table)
+        self._newer = newer
         self._packer = packer_of(parts, table)
         self._progress = Progress(table.name)
 
@@ -175,7 +198,9 @@ class CopyOfTable:
     async def _copy(self, run: Run) -> None:
         around = self._parts.around
         pace = Pace(around.clock, self._wish.read_units_per_second)
-        copy = TableCopy(self._reader, around.log, self._packer, self._copies, around.clock, around.chance, pace)
+        copy = TableCopy(
+            self._reader, around.log, self._packer, self._copies, around.clock, around.chance, pace, newer=self._newer
+        )
         telling = asyncio.ensure_future(self._keep_telling(copy))
         try:
             self._progress.phase = (await copy.run(run)).value

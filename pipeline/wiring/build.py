@@ -27,6 +27,7 @@ from pipeline.plugin import Sink, Topology
 from pipeline.ports import ObjectStore
 from pipeline.settings import ConfiguredTopology, Settings
 from pipeline.wiring import core
+from pipeline.wiring.attributes import guard_of
 from pipeline.wiring.context import SinkContext
 from pipeline.worker.room import RoomedSink
 
@@ -57,6 +58,7 @@ def parts_of(settings: Settings, aws: Aws) -> Parts:
         lease_seconds=worker.lease_seconds,
         checkpoint_seconds=worker.checkpoint_seconds,
         ring_bytes_max=worker.ring_bytes_max,
+        kept_ms_max=stream.retention_hours_max * 3_600_000,
     )
     return Parts(settings, aws, around)
 
@@ -122,7 +124,12 @@ def _runner(parts: Parts, pipeline: str, configured: ConfiguredTopology) -> Topo
     make: Callable[[], Sink] = partial(topology.sink, configured.options, context)
     if not is_shipped(topology):
         make = partial(RoomedSink, configured.name, make)
-    deadline_seconds = configured.deadline_seconds
     return TopologyRunner(
-        configured.name, make, appetite, clock, parts.around.chance, deadline_seconds=deadline_seconds
+        configured.name,
+        make,
+        appetite,
+        clock,
+        parts.around.chance,
+        deadline_seconds=configured.deadline_seconds,
+        guard=guard_of(configured),
     )

@@ -22,11 +22,13 @@ from pipeline.history.trace import NOW, equal
 from pipeline.history.traces import Traces
 from pipeline.history.watermark import Watermark
 from pipeline.model.errors import Misconfigured
-from pipeline.ports import ObjectStore
+from pipeline.ports import ObjectStore, Signer
 from pipeline.settings import Settings
+from pipeline.wire.attributes import AttributeGuard
 from pipeline.wire.root import signed
 from pipeline.wire.signature import PublicKey
 from pipeline.wiring.archive import archive_of, reach_of
+from pipeline.wiring.attributes import guard_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.reading import Question, Source, aside, source_of
 from pipeline.wiring.restore_report import note_store
@@ -72,6 +74,7 @@ class _Drill:
         self._parts = parts
         self._question = question
         self._items_max = wish.items_max
+        self._guard: AttributeGuard | None = None
         self._seed = wish.seed or secrets.token_hex(8)
         self._at = wish.at
         self._tell = tell
@@ -80,6 +83,8 @@ class _Drill:
         """Restore, compare, measure, sign, store."""
         clock = self._parts.around.clock
         archive_of(self._parts, self._question.topology)
+        self._guard = guard_of(self._parts.settings.topologies[self._question.topology])
+        await self._signer()  # a drill takes long: a key that cannot be used is told before
         reach = await reach_of(self._parts, self._question.topology)
         asked_ms = clock.now_ms()
         with aside(self._parts) as folder, tempfile.TemporaryFile() as scratch:
@@ -152,10 +157,14 @@ class _Drill:
         for start in range(0, len(keys), GET_ITEMS_MAX):
             some = keys[start : start + GET_ITEMS_MAX]
             found = await items.get(source.table, some)
-            odd |= {each for each in some if not equal(found.get(each), sample[each].image)}
+            odd |= {each for each in some if not equal(self._kept_of(found.get(each)), sample[each].image)}
         seen_ms = around.clock.now_ms()
         excused = await self._changed_since(source, folder, at_ms, odd, seen_ms) if odd else set()
         return {"compared": len(keys), "changed_meanwhile": len(excused), "differ": len(odd - excused)}
+
+    def _kept_of(self, image: bytes | None) -> bytes | None:
+        """Return a live item as the archive keeps it."""
+        return image if image is None or self._guard is None else self._guard.image(image)
 
     async def _changed_since(
         self, source: Source, folder: ObjectStore, at_ms: int, odd: set[bytes], seen_ms: int
@@ -171,12 +180,17 @@ class _Drill:
         await gather(source.objects, source.table, traces, {}, base=base)
         return {trace.keys async for trace in traces.each() if trace.changed_between(0, NOW)}
 
-    async def _kept(self, report: Mapping[str, Any]) -> dict[str, str]:
-        """Store the report, signed where roots of an audit log are; return where, and by which key."""
+    async def _signer(self) -> tuple[Signer | None, str]:
+        """Return who signs the roots of an audit log, and the id of the key; None where nobody does."""
         settings = self._parts.settings
         signers = [signer_of(settings, self._parts.aws, each) for each in settings.topologies.values()]
         signer = next((each for each in signers if each is not None), None)
-        words = orjson.dumps({**report, "key": PublicKey.of(await signer.public_key()).id if signer else ""})
+        return signer, PublicKey.of(await signer.public_key()).id if signer else ""
+
+    async def _kept(self, report: Mapping[str, Any]) -> dict[str, str]:
+        """Store the report, signed where roots of an audit log are; return where, and by which key."""
+        signer, key = await self._signer()
+        words = orjson.dumps({**report, "key": key})
         data = signed(words, await signer.sign(words)) if signer else words + b"\n"
         digest = hashlib.sha256(data).hexdigest()
         stamp = str(report["done_at"]).replace(":", "")

@@ -25,6 +25,7 @@ from pipeline.settings import Settings
 from pipeline.tabular.parquet import ParquetFiles
 from pipeline.wire.export import DYNAMODB_JSON, PARQUET, About, DataFiles, Files, export_id
 from pipeline.wiring.archive import archive_of
+from pipeline.wiring.attributes import revealing_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.gaps import gap_row
 from pipeline.wiring.reading import Question, Source, aside, reach_for, source_of
@@ -77,6 +78,7 @@ async def _export(parts: Parts, question: Question, at: str, place: Place, form:
     asked = moment(at, question.zone)
     archive_of(parts, question.topology)
     _must_lie_apart(parts.settings, place)
+    shown = revealing_of(parts.settings, question.topology, reveal=question.reveal)
     reach = await reach_for(parts, question, [asked])
     around = parts.around
     left_out: list[bytes] = []
@@ -86,7 +88,7 @@ async def _export(parts: Parts, question: Question, at: str, place: Place, form:
         objects = await _objects(parts, place, about)
         writer = Export(objects, about, _files(source, about), around.clock, around.chance)
         await writer.look()  # reading may take hours: what can be refused is refused before
-        traces = Traces(source.scope(), (asked.end_ms,), folder, base=source.traces_of)
+        traces = Traces(source.scope(), (asked.end_ms,), folder, base=source.traces_of, shown=shown)
         met = await gather(source.objects, source.table, traces, reach.delivered, base=source.base, progress=talk.read)
         must_have_begun(asked, met.first_ms, source.table)
         await writer.claim()

@@ -17,8 +17,10 @@ from pipeline.history.traces import Traces
 from pipeline.model.change import Change
 from pipeline.model.errors import Misconfigured
 from pipeline.settings import Settings
+from pipeline.wire.attributes import turned
 from pipeline.wire.diff import diff
 from pipeline.wiring.archive import archive_of
+from pipeline.wiring.attributes import revealing_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.reading import Question, aside, reach_for, source_of
 
@@ -36,6 +38,8 @@ def history(
 async def _history(
     parts: Parts, question: Question, key: str, images: bool, changes_max: int, progress: Progress
 ) -> dict[str, Any]:
+    archive_of(parts, question.topology)
+    shown = revealing_of(parts.settings, question.topology, reveal=question.reveal)
     with aside(parts) as place:
         source = await source_of(parts, question, place)
     keys = source.schema.read(key)
@@ -45,7 +49,7 @@ async def _history(
         "table": source.table,
         "pruned_before": text_of(source.base.manifest.at_ms) if source.base else None,
         "older_changes_not_shown": found.older,
-        "changes": [_row(change, images=images) for change in found.changes],
+        "changes": [_row(turned(change, shown) if shown else change, images=images) for change in found.changes],
     }
 
 
@@ -107,13 +111,14 @@ async def _differences(
     if later < earlier:
         raise Misconfigured(f"{times[0]} is later than {times[1]}", hint="exchange them: EARLIER comes first")
     archive_of(parts, question.topology)
+    shown = revealing_of(parts.settings, question.topology, reveal=question.reveal)
     reach = await reach_for(parts, question, (earlier, later))
     counts = {"inserted": 0, "modified": 0, "removed": 0}
     rows: list[dict[str, Any]] = []
     with aside(parts) as place:
         source = await source_of(parts, question, place, earlier.end_ms)
         moments_ms = (earlier.end_ms, later.end_ms)
-        traces = Traces(source.scope(*limits), moments_ms, place, base=source.traces_of)
+        traces = Traces(source.scope(*limits), moments_ms, place, base=source.traces_of, shown=shown)
         met = await gather(source.objects, source.table, traces, reach.delivered, base=source.base, progress=progress)
         must_have_begun(earlier, met.first_ms, source.table)
         async for found in _each(traces):

@@ -22,7 +22,9 @@ from pipeline.model.gap import GapState
 from pipeline.settings import Settings
 from pipeline.tabular.columns import Columns
 from pipeline.tabular.sql import Answer, Database, tables_of
+from pipeline.wire.attributes import Image, turned
 from pipeline.wiring.archive import Reach, archive_of, reach_of
+from pipeline.wiring.attributes import revealing_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.export import Talk
 from pipeline.wiring.reading import Question, aside, reach_for, source_of
@@ -74,10 +76,13 @@ class _Query:
         self._database = Database(folder)
         self._left_out = 0
         self._gaps: set[str] = set()
+        self._shown: Image | None = None
 
     async def all(self, sql: str, wanted: frozenset[str], at: str, rows_max: int) -> Queried:
         """Load what the query reads, and nothing else; then ask."""
         archive_of(self._parts, self._question.topology)
+        question = self._question
+        self._shown = revealing_of(self._parts.settings, question.topology, reveal=question.reveal)
         tables, changes = self._tables(wanted)
         asked, reach = await self._moment(at)
         for table in tables:
@@ -124,7 +129,7 @@ class _Query:
         question = self._question._replace(table=table)
         with aside(self._parts) as folder:
             source = await source_of(self._parts, question, folder, asked.end_ms)
-            traces = Traces(source.scope(), (asked.end_ms,), folder, base=source.traces_of)
+            traces = Traces(source.scope(), (asked.end_ms,), folder, base=source.traces_of, shown=self._shown)
             met = await gather(
                 source.objects, table, traces, reach.delivered, base=source.base, progress=self._talk.read
             )
@@ -170,13 +175,16 @@ class _Query:
                 for table in tables:
                     met.note(found, table)
                 self._talk.read(met)
-                lines.writelines(_lines(found.batch.changes, tables, asked))
+                lines.writelines(_lines(self._as_shown(found.batch.changes), tables, asked))
         for problem in ends(met.reached, reach.delivered):
             raise problem.error()
         self._note_gaps(met)
         columns = {name: (name, kind) for name, kind in CHANGES_COLUMNS.items()}
         self._database.load(CHANGES, file, list(CHANGES_COLUMNS), columns, once=_IDENTITY)
         file.unlink()
+
+    def _as_shown(self, changes: Sequence[Change]) -> Sequence[Change]:
+        return changes if self._shown is None else [turned(change, self._shown) for change in changes]
 
     def _note_gaps(self, met: Pass) -> None:
         self._gaps |= {gap.id for gap in met.gaps.values() if gap.state is not GapState.HEALED}

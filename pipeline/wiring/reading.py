@@ -34,6 +34,8 @@ class Question(NamedTuple):
     zone: str = ""
     unproven: bool = False
     """Take the archive for complete without asking the pipeline."""
+    reveal: bool = False
+    """Show encrypted attributes as they were."""
 
 
 class Source(NamedTuple):

@@ -20,7 +20,9 @@ from pipeline.history.restore import Target, carry_out, plan
 from pipeline.history.traces import Traces
 from pipeline.model.errors import Misconfigured, RetryLater
 from pipeline.settings import Settings
+from pipeline.wire.attributes import Image
 from pipeline.wiring.archive import archive_of
+from pipeline.wiring.attributes import restoring_of, revealing_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.destination import new_file, table_place
 from pipeline.wiring.gaps import gap_row
@@ -102,7 +104,7 @@ class _Restore:
             place = self._place(source)
             aim = self._aim(times, moments, place)
             scope = source.scope(*limits)
-            traces = Traces(scope, aim.moments, folder, base=source.traces_of)
+            traces = Traces(scope, aim.moments, folder, base=source.traces_of, shown=self._shown(place))
             met = await gather(
                 source.objects, source.table, traces, reach.delivered, base=source.base, progress=self._talk.read
             )
@@ -156,6 +158,12 @@ class _Restore:
         home = self._parts.settings.source.region
         region, table = table_place(self._destination.into, home)
         return _Place(region, table, (region, table) == (home, source.table))
+
+    def _shown(self, place: _Place | None) -> Image | None:
+        """Return what items go through: into the live table goes no hash, and nothing encrypted."""
+        settings, question = self._parts.settings, self._question
+        turned = restoring_of if place and place.live else revealing_of
+        return turned(settings, question.topology, reveal=question.reveal)
 
     def _must_be_free(self) -> None:
         """Refuse places that cannot be: reading may take hours."""

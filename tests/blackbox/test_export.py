@@ -2,6 +2,10 @@
 
 import json
 import secrets
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,8 @@ from tests.export_reader import read
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(600), pytest.mark.slow]
 
 ITEMS = 120
+SOME_SECONDS = 5.0
+"""Until a query that has begun is surely at work."""
 
 
 @pytest.fixture
@@ -143,7 +149,28 @@ def asked_in_sql(stack: Stack, then: str, wanted: dict[str, str]) -> None:
     ):
         done = stack.fanout("query", sql, "-c", config)
         assert (done.returncode, reason in done.stderr) == (2, True), (reason, done.stderr)
+    ends_when_it_is_told(stack, config)
     report = report_of(stack, "export", "--at", then, "--to", "out", "--format", "parquet")
     files = sorted((stack.folder / "out" / report["folder"] / "data").iterdir())
     rows = [row for file in files for row in parquet.read_table(file).to_pylist()]
     assert {row["pk"]: json.loads(row["item"])["text"]["S"] for row in rows} == wanted
+
+
+def ends_when_it_is_told(stack: Stack, config: str) -> None:
+    """Expect a query without end to end at Ctrl-C and at SIGTERM, and to leave no item's content behind."""
+    aside = stack.folder / "aside"
+    aside.mkdir()
+    sql = f'SELECT count(*) FROM "{stack.tables[0]}", range(1000000000000) a, range(1000000) b'
+    command = [sys.executable, "-m", "pipeline", "query", sql, "-c", config]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        environment = {**stack.environment, "TMPDIR": str(aside)}
+        running = subprocess.Popen(command, cwd=stack.folder, env=environment, stderr=subprocess.PIPE, text=True)
+        try:
+            eventually("the query is under way", ARRIVE_SECONDS, lambda: list(aside.glob("fanout-query-*")))
+            time.sleep(SOME_SECONDS)
+            running.send_signal(number)
+            _, told = running.communicate(timeout=ARRIVE_SECONDS)
+        finally:
+            running.kill()
+        assert (running.returncode, "Traceback" in told) == (130, False), told
+        assert list(aside.iterdir()) == []

@@ -4,14 +4,15 @@ import asyncio
 import random
 from typing import Any
 
-from pipeline.capture.copy import TableCopy
+from pipeline.capture.copy import Newer, TableCopy
 from pipeline.capture.packing import Packer
 from pipeline.coordination.arrivals import arrivals, is_complete
 from pipeline.coordination.copies import Copies, Phase, Run
 from pipeline.coordination.pace import Pace
 from pipeline.model.errors import PipelineError
 from pipeline.model.snapshot import shard_of
-from pipeline.wiring.core import checkpoint_key
+from pipeline.testing.table import FakeTableReader
+from pipeline.wiring.core import Surroundings, checkpoint_key
 from tests.simulation.hosts import NAMES
 from tests.simulation.logs import Violation
 from tests.simulation.loop import Host, SimChance, SimLoop
@@ -54,16 +55,19 @@ class CopyWorld(World):
         if copying.done():
             copying.result()
 
+    async def read(self, around: Surroundings, table: str) -> tuple[FakeTableReader, Newer | None]:
+        """Return what reads the rows of a table, and who knows what they have become since."""
+        return self.tables[table].reader(), None
+
     async def _copy(self, host: Host, table: str) -> None:
         around = self.setup.around(host)
-        copies = Copies(around.store, "changes", table)
-        reader: Any = self.tables[table].reader()
+        copies = Copies(around.store, "changes", table, owner=around.owner)
+        reader, newer = await self.read(around, table)
         reader.rows_max = self.rows_max
         packer = Packer(self.setup.packing, around.claims)
         pace = Pace(self.clock, self.units_per_second)
-        copy = TableCopy(
-            Remote(self.network, reader), around.log, packer, copies, self.clock, SimChance(self.loop), pace
-        )
+        remote: Any = Remote(self.network, reader)
+        copy = TableCopy(remote, around.log, packer, copies, self.clock, SimChance(self.loop), pace, newer=newer)
         phase = Phase.COPYING
         while phase is Phase.COPYING:
             try:
