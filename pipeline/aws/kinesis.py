@@ -100,6 +100,8 @@ class KinesisLog:
 
     async def keep(self, kept_ms: int) -> None:
         """Have records kept so long, unless they are already, or the stream is being changed just now."""
+        if await self.kept_ms() >= kept_ms:
+            return
         hours = kept_ms // 3_600_000
         with translated("kinesis:IncreaseStreamRetentionPeriod", self._resource()):
             await self._writes.run(_lengthen, self._writes.client, self._name, hours)

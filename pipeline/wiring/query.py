@@ -101,6 +101,7 @@ class _Query:
             while not asking.done():  # one interrupt may come before the query has begun
                 self._database.interrupt()
                 await asyncio.wait([asking], timeout=INTERRUPT_SECONDS)
+            asking.exception()  # that it was interrupted is no news
             raise
 
     async def _moment(self, at: str) -> tuple[Moment, Reach]:
