@@ -11,7 +11,7 @@ from pipeline.ports import FieldValue, StateRow
 from pipeline.testing.fakes import FakeStateStore, ManualClock
 from pipeline.wire.lease import OWNERS_MAX, REASON_CHARACTERS_MAX, owners_of, troubles_of
 from pipeline.wiring.core import CAPTURE
-from pipeline.wiring.status import roots_row, row_of
+from pipeline.wiring.status import add_time_to_loss, roots_row, row_of
 
 LEASE_SECONDS = 10.0
 
@@ -112,3 +112,20 @@ def test_a_log_whose_signature_waits_says_why() -> None:
         "waits": "the key is not there",
     }
     assert roots_row("audit", None)["waits"] == "no worker has looked yet"
+
+
+@pytest.mark.parametrize(
+    ("through_hours_ago", "state", "told"),
+    [(1, "working", 23.0), (20.5, "nobody works on it", 3.5), (30, "halted", 0.0), (30, "ended", ""), (None, "x", "")],
+)
+def test_time_to_loss_counts_down_where_nobody_works_too(
+    through_hours_ago: float | None, state: str, told: object
+) -> None:
+    """Hours until what is not settled may be trimmed: of a shard that is done, or of which nothing is known, none."""
+    now_ms, hour_ms = 10**12, 3_600_000
+    row: dict[str, object] = {
+        "state": state,
+        "through_ms": 0 if through_hours_ago is None else now_ms - int(through_hours_ago * hour_ms),
+    }
+    add_time_to_loss(row, 24 * hour_ms, now_ms)
+    assert row == {"state": state, "time_to_loss_hours": told}
