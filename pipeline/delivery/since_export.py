@@ -127,8 +127,8 @@ class SinceExport:
 
     async def _begin_shards(self) -> None:
         """Begin with the shards that follow none, or only such as were read to their end."""
-        self._look_for_shards = False
         listed = await self._persist(self._log.shards)
+        self._look_for_shards = False
         names = {shard.id for shard in listed}
         for shard in listed:
             waits = [parent for parent in shard.parents if parent in names and parent not in self._ended]
