@@ -17,6 +17,11 @@ class _Body:
         """Yield the bytes, as the HTTP library would."""
         yield self._data
 
+    def read(self, amt: int | None = None) -> bytes:
+        """Return the next bytes of a body that is streamed."""
+        some, self._data = (self._data, b"") if amt is None else (self._data[:amt], self._data[amt:])
+        return some
+
 
 class Canned:
     """Answers every request of a client from a list, the last one again and again, and keeps the request bodies."""
