@@ -122,7 +122,10 @@ class ExportReader:
 
 
 def _chunks(client: Any, bucket: str, key: str) -> Any:
-    return client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(CHUNK_BYTES)
+    try:
+        return client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(CHUNK_BYTES)
+    except client.exceptions.NoSuchKey:
+        raise Corrupt(f"object {key} of bucket {bucket} is missing", hint=_AGAIN) from None
 
 
 def _read_line(file: ExportFile, lines: gzip.GzipFile) -> bytes:

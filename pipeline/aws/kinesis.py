@@ -171,6 +171,8 @@ class LogDescription:
     open_shards: int
     record_kib_max: int
     retention_hours: int
+    created_ms: int = 0
+    """When it was made; 0 where the service does not say."""
 
 
 RECORD_KIB_DEFAULT = 1024
@@ -203,6 +205,7 @@ class KinesisControl:
             answer["OpenShardCount"],
             answer.get("MaxRecordSizeInKiB") or RECORD_KIB_DEFAULT,
             answer["RetentionPeriodHours"],
+            round(answer["StreamCreationTimestamp"].timestamp() * 1000) if "StreamCreationTimestamp" in answer else 0,
         )
 
     async def create(self, name: str, shards: int | None = None) -> LogDescription:

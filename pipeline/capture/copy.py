@@ -28,6 +28,9 @@ NO_ITEM = b"{}"
 class Newer(Protocol):
     """What is known of rows that were read long ago."""
 
+    async def catch_up(self) -> None:
+        """Learn what is known by now; without it the first rows would wait for that in an open window."""
+
     async def current(self, source: str, chunk: int, rows: Rows) -> tuple[Rows, float]:
         """Return rows as they are now that the window of a chunk is open, and the read units that took."""
 
@@ -71,6 +74,8 @@ class TableCopy:
 
         Raises LeaseLost when another process copies the same run, and whatever reading and putting raise.
         """
+        if self._newer is not None:
+            await self._newer.catch_up()
         tasks = [asyncio.ensure_future(self._copy(run, number)) for number in range(run.segments)]
         try:
             await asyncio.gather(*tasks)

@@ -62,13 +62,19 @@ def query(
         found = wired.query(settings, Question(topology, table, zone, unproven, reveal), sql, at, rows, talk)
     if form == "json":
         answer = found.answer._asdict()
-        put_json({"at": found.at, **answer, "left_out": found.left_out, "gaps": found.gaps})
+        put_json(
+            {"at": found.at, **answer, "left_out": found.left_out, "gaps": found.gaps}
+            | ({"still_encrypted": found.still_encrypted} if reveal else {})
+        )
         return DONE
     click.echo(_csv(found.answer), nl=False) if form == "csv" else _show(found.answer, f"as of {found.at}")
     if found.answer.more:
         click.echo(f"there are more rows than {rows}: give --rows", err=True)
     if found.left_out or found.gaps:
         click.echo(f"left out: {found.left_out} items in quarantine, and what was lost in {found.gaps} gaps", err=True)
+    if found.still_encrypted:
+        names = ", ".join(found.still_encrypted)
+        click.echo(f"encrypted with a key that attributes_key_file does not have: {names}", err=True)
     return DONE
 
 

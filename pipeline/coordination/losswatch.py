@@ -17,7 +17,7 @@ class LossWatch:
     def look(self, found: Mapping[str, Retention]) -> bool:
         """Say which readers have used up half of what they have, most or all of it, or are well again.
 
-        `found` is by name. Returns whether one of them is near to a loss.
+        `found` is by name. Returns whether one of them is near to a loss, or beyond: then more is lost every minute.
         """
         for reader, each in found.items():
             told = self._told.get(reader, RetentionState.AMPLE)
@@ -30,4 +30,4 @@ class LossWatch:
                 left = (each.time_to_loss_seconds or 0) / 3600
                 logger.warning("%s: retention %s; unread changes are trimmed in %.1f h", reader, each.state, left)
         self._told = {reader: state for reader, state in self._told.items() if reader in found}
-        return any(each.state is RetentionState.NEARLY_USED for each in found.values())
+        return any(each.state in {RetentionState.NEARLY_USED, RetentionState.PASSED} for each in found.values())

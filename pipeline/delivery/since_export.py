@@ -15,7 +15,7 @@ from pipeline.coordination.persist import persist
 from pipeline.delivery.reader import Place, ShardReader
 from pipeline.model.change import Change, ChangeKind
 from pipeline.model.gap import SURELY_KEPT_MS
-from pipeline.model.snapshot import CHUNK_ROWS_MAX, OPENS, is_row
+from pipeline.model.snapshot import CHUNK_ROWS_MAX, OPENS, is_of_export, is_row
 from pipeline.ports import Chance, Clock, ItemStore, Log, ObjectStore, Rows
 
 POLL_SECONDS = 0.5
@@ -91,10 +91,17 @@ class SinceExport:
         self._sure_ms = sure_ms
         self._turn = asyncio.Lock()
         self._open: dict[str, ShardReader] = {}
-        self._ended: set[str] = set()
+        self._ended: dict[str, int] = {}
+        """Shards read to their end, each with the time up to which that was: nothing of a child is older."""
         self._look_for_shards = True
         self._opened: dict[tuple[str, int], int] = {}
         """The last chunk whose window was met, by source shard and lane."""
+
+    async def catch_up(self) -> None:
+        """Read what the stream has by now, which may take long: windows are opened after it, so that few touch them."""
+        async with self._turn:
+            while await self._step():
+                pass
 
     async def current(self, source: str, chunk: int, rows: Rows) -> tuple[Rows, float]:
         """Return rows as they may be sent into the window of a chunk, which is open; and the read units it took.
@@ -133,21 +140,23 @@ class SinceExport:
         for shard in listed:
             waits = [parent for parent in shard.parents if parent in names and parent not in self._ended]
             if shard.id not in self._ended and shard.id not in self._open and not waits:
-                place = Place(None, self._since_ms)
+                through_ms = [self._ended[parent] for parent in shard.parents if parent in self._ended]
+                place = Place(None, max(self._since_ms, min(through_ms, default=0)))
                 self._open[shard.id] = ShardReader(
                     self._log, self._claims, shard.id, place, lambda: None, self._sure_ms
                 )
 
     async def _read(self, shard: str) -> bool:
         """Read one page; nothing is awaited between its reading and its being noted, so that an end loses none."""
-        page = await self._persist(self._open[shard].read)
+        reader = self._open[shard]
+        page = await self._persist(reader.read)
         for record in page.records:
             for change in record.changes:
                 if change.table == self._table:
                     self._note(change, record.lane, record.arrival_ms)
         if page.ended:
             del self._open[shard]
-            self._ended.add(shard)
+            self._ended[shard] = reader.place.through_ms
             self._look_for_shards = True
         return bool(page.records)
 
@@ -156,7 +165,9 @@ class SinceExport:
             if change.event_id == OPENS:
                 chunk = change.sequence // (CHUNK_ROWS_MAX + 1)
                 self._opened[change.shard, lane] = max(chunk, self._opened.get((change.shard, lane), 0))
-        elif change.kind is not ChangeKind.GAP and (arrival_ms if is_row(change) else change.time_ms) >= self._since_ms:
+        elif change.kind is ChangeKind.GAP or is_of_export(change):
+            return  # rows of an export, this one or a later, tell of nothing that a change does not
+        elif (arrival_ms if is_row(change) else change.time_ms) >= self._since_ms:
             self._met.add(change.keys)
 
     async def _persist(self, call: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -1,6 +1,6 @@
 """Writing an export: data files first, the summary last, so that what has a summary is whole."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from pipeline.model.backoff import CALLS
@@ -71,9 +71,16 @@ class Export:
             if name != STARTED:
                 await self._insist(lambda name=name: self._objects.delete(name))  # type: ignore[misc]
 
-    async def write(self, images: AsyncIterator[bytes], progress: Callable[[int], None] = lambda _: None) -> Exported:
+    async def write(
+        self,
+        images: AsyncIterator[bytes],
+        progress: Callable[[int], None] = lambda _: None,
+        *,
+        lacks: Callable[[], Sequence[str]] = list,
+    ) -> Exported:
         """Write every item, given as DynamoDB JSON; return what was written. Memory is one compressed file.
 
+        Once all items were given, `lacks` says what they lack of the table; the summary tells it.
         Raises Misconfigured when somebody else writes into the same folder, RetryLater when the store does not answer.
         """
         done, size_bytes = list[Listed](), 0
@@ -88,21 +95,21 @@ class Export:
             done.append(await self._store(last))
             size_bytes += len(last.data)
         items = sum(each.items for each in done)
-        await self._close(done, items)
+        await self._close(done, items, lacks())
         return Exported(items, len(done), size_bytes)
 
     async def _store(self, file: DataFile) -> Listed:
         await self._insist(lambda: self._objects.create(file.name, file.data))
         return listed(file)
 
-    async def _close(self, done: list[Listed], items: int) -> None:
+    async def _close(self, done: list[Listed], items: int, lacks: Sequence[str]) -> None:
         ours = {each.name for each in done}
         strangers = [name async for name in self._objects.names(DATA) if name not in ours]
         if strangers:
             place = f"{self._about.folder}{strangers[0]}"
             raise Misconfigured(f"object {place} is not of this export: does another run write there?", hint=_STRANGER)
         files = files_manifest(self._about, done)
-        summary = summary_manifest(self._about, items, self._clock.now_ms())
+        summary = summary_manifest(self._about, items, self._clock.now_ms(), lacks)
         await self._insist(lambda: self._objects.replace(FILES, files))
         await self._insist(lambda: self._objects.replace(_checksum_of(FILES), checksum(files)))
         await self._insist(lambda: self._objects.replace(_checksum_of(SUMMARY), checksum(summary)))

@@ -24,6 +24,8 @@ TOUCHED_MAX = 8_000
 """Items remembered for one window; beyond it the window is refused, and its reader reads again."""
 RUNS_KEPT = 16
 REFUSED_KEPT = 100
+EXPORT_RUN = "x"
+"""What the name of a run begins with whose rows are an export's: a run's own name is hexadecimal."""
 OPENS = "window-open"
 CLOSES = "window-close"
 """Instead of an eventID: what a change of kind SNAPSHOT that is no row does."""
@@ -69,6 +71,11 @@ NONE = Snapshots()
 def shard_of(run: str, segment: int, topologies: Iterable[str] = ()) -> str:
     """Return what stands in place of a source shard for the rows of one reader; no topologies means all."""
     return "=".join([f"snapshot-{run}-{segment}", *sorted(topologies)])
+
+
+def is_of_export(change: Change) -> bool:
+    """Return True for a row that is of an export, or was read in the place of one that had changed since."""
+    return is_row(change) and change.shard.startswith(f"snapshot-{EXPORT_RUN}")
 
 
 def sequence_of(chunk: int, row: int) -> int:

@@ -70,7 +70,7 @@ def _place(merged: dict[str, dict[str, object]], variable: str, value: FromEnvir
         return
     section, _, key = variable.removeprefix(PREFIX).lower().partition("_")
     if section not in SECTIONS:
-        if near := difflib.get_close_matches(section, SECTIONS, 1, NEAR):
+        if near := difflib.get_close_matches(section, [*SECTIONS, TOPOLOGIES.removeprefix(PREFIX).lower()], 1, NEAR):
             raise Misconfigured(
                 f"{variable}: there is no such setting", hint=f"did you mean {variable_of(f'{near[0]}.{key}')}?"
             )

@@ -28,7 +28,9 @@ BucketOrNone = Annotated[
 ObjectPrefix = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9._=/-]{0,512}\Z", title="an object prefix: up to 512 of A-Z a-z 0-9 . _ = / -")
 ]
-AttributeName = Annotated[str, Meta(min_length=1, max_length=255, title="the name of a top-level attribute")]
+AttributeName = Annotated[
+    str, Meta(pattern=r"^\S(.{0,253}\S)?\Z", title="the name of a top-level attribute, without spaces at its ends")
+]
 Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,255}\Z", title="a host name or address, without port")]
 WorkerId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{0,64}\Z", title='up to 64 of A-Z a-z 0-9 _ . : -, or ""')]
 

@@ -151,6 +151,7 @@ def _one_way_to_name_tables(source: Source) -> Source:
 
 def _topology(name: str, values: Mapping[str, object], source: Source, folder: Path) -> ConfiguredTopology:
     at = f"topologies.{name}"
+    _must_name_attributes(values, at)
     common = build(TopologySection, {key: value for key, value in values.items() if key in _COMMON}, at)
     topology = load_topology(common.kind or name, folder, f"{at}.kind")
     own = {key: value for key, value in values.items() if key not in _COMMON}
@@ -166,6 +167,17 @@ def _topology(name: str, values: Mapping[str, object], source: Source, folder: P
             common.drop_attributes, common.hash_attributes, common.encrypt_attributes, common.attributes_key_file
         ),
     )
+
+
+def _must_name_attributes(values: Mapping[str, object], at: str) -> None:
+    """Raise Misconfigured for an empty variable that would switch a policy of the file off without a word."""
+    for key in ("drop_attributes", "hash_attributes", "encrypt_attributes"):
+        value = values.get(key)
+        if isinstance(value, FromEnvironment) and not value.strip():
+            raise Misconfigured(
+                f"{at}.{key}: the variable {value.variable} is empty",
+                hint="unset it: the attributes of the file would be let through",
+            )
 
 
 def _subset(tables: tuple[str, ...], source: Source, field: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pipeline.model.errors import Misconfigured
+from pipeline.model.gap import LOG_KEPT_MS_MIN
 from pipeline.model.lane import LANES_MAX, valid_lanes
 from pipeline.settings.convert import convert
 from pipeline.settings.declaration import Settings
@@ -10,6 +11,7 @@ from pipeline.settings.destinations import Place, PlaceKind, destinations
 from pipeline.settings.forms import BucketOrNone, ObjectPrefix, Region, StreamName, TableName
 from pipeline.wire.attributes import AttributePolicy
 
+LOG_KEPT_HOURS_MIN = LOG_KEPT_MS_MIN // 3_600_000
 _FORMS = {PlaceKind.TABLE: TableName, PlaceKind.STREAM: StreamName, PlaceKind.BUCKET: BucketOrNone}
 
 
@@ -21,6 +23,10 @@ def check_rules(settings: Settings) -> None:
         )
     if settings.quarantine.bucket and settings.quarantine.folder:
         raise Misconfigured("quarantine.folder: given together with quarantine.bucket", hint="remove one of the two")
+    if 0 < settings.stream.retention_hours_max <= LOG_KEPT_HOURS_MIN:
+        raise Misconfigured(
+            "stream.retention_hours_max: is no more than every stream keeps", hint="give 0, or 25 to 8760 hours"
+        )
     _check_names(settings)
     _check_no_loop(settings)
     _check_one_writer(settings)

@@ -4,7 +4,7 @@ Right only once the copy has everything from before the gap. Then an item is equ
 captured is still on its way and brings its last state, or it was lost in the gap and is read here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -13,17 +13,29 @@ from pipeline.ports import ItemStore, RowPage, TableReader
 from pipeline.verification.compare import GLOBAL_TABLE_MARK
 from pipeline.wire.diff import canonical_item
 
+Image = Callable[[bytes], bytes | None]
+
 GET_ITEMS_MAX = 100
 IN_SOURCE = b"s"
 IN_COPY = b"c"
 """What the start of a page begins with: first the table's own pages, then those of each copy."""
 
 
+def _as_it_is(image: bytes) -> bytes | None:
+    return image
+
+
 class Place(NamedTuple):
-    """One table, to be read page by page and item by item."""
+    """One table, to be read page by page and item by item; of a copy, what it is to have and what it has."""
 
     reader: TableReader
     items: ItemStore
+    expected: Image = _as_it_is
+    held: Image = _as_it_is
+
+    def has(self, source: bytes | None, stored: bytes | None) -> bool:
+        """Return True when a stored item is what the source's is to be here."""
+        return _same(source and self.expected(source), stored and self.held(stored))
 
     async def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return those of the items that exist, read consistently. Raises RetryLater."""
@@ -65,7 +77,9 @@ class ChangedRows:
         keys = [key for key, _ in page.rows]
         there = [await copy.get(keys) for copy in self._copies]
         rows = tuple(
-            row for row in page.rows if not there or not all(_same(copy.get(row[0]), row[1]) for copy in there)
+            (keys, image)
+            for keys, image in page.rows
+            if not there or not all(c.has(image, t.get(keys)) for c, t in zip(self._copies, there, strict=True))
         )
         if page.next is not None:
             return RowPage(rows, IN_SOURCE + page.next, page.read_units)

@@ -6,11 +6,14 @@ twice: a hash and a ciphertext show whose key made them.
 
 import base64
 import binascii
+import hashlib
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -30,8 +33,11 @@ PROOF_BYTES = 8
 SEALED = b"fanout.e1"
 """What a ciphertext in the place of a value begins with: nine bytes, so that its base64 is one text."""
 _SEALED_TEXT = base64.b64encode(SEALED).decode()
-_MARKS = (_SEALED_TEXT.encode(), HASHED.encode())
+_HASH = re.compile(rf"{HASHED}([A-Za-z0-9_-]{{43}})")
 _SETS = frozenset({"SS", "BS"})
+
+POLICIES = "policies/"
+"""What the names of those objects of an archive begin with that tell of its policies."""
 
 Image = Callable[[bytes], bytes]
 
@@ -50,6 +56,40 @@ class AttributePolicy:
         """Return all attributes named."""
         return (*self.drop, *self.hash, *self.encrypt)
 
+    @property
+    def note(self) -> tuple[str, bytes]:
+        """Return the object that tells readers of an archive what was kept from it: its name, and what is in it."""
+        data = orjson.dumps({"drop": self.drop, "hash": self.hash, "encrypt": self.encrypt})
+        return f"{POLICIES}{hashlib.sha256(data).hexdigest()[:16]}.json", data
+
+    def joined(self, name: str, note: bytes) -> "AttributePolicy":
+        """Return what either this or a note names. Raises Corrupt, naming the object, for one that is none."""
+        try:
+            found = _note.decode(note)
+        except UNREADABLE as error:
+            raise Corrupt(
+                f"object {name} is damaged", hint="restore it from a version or a copy of the bucket"
+            ) from error
+        return AttributePolicy(
+            _both(self.drop, found.drop),
+            _both(self.hash, found.hash),
+            _both(self.encrypt, found.encrypt),
+            self.key_file,
+        )
+
+
+def _both(ours: Iterable[str], theirs: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*ours, *theirs)))
+
+
+class _Note(msgspec.Struct):
+    drop: tuple[str, ...]
+    hash: tuple[str, ...]
+    encrypt: tuple[str, ...]
+
+
+_note = msgspec.json.Decoder(_Note)
+
 
 class AttributeKey:
     """One secret of KEY_BYTES random bytes: hashes and encrypts values, and knows what it made."""
@@ -60,9 +100,9 @@ class AttributeKey:
         self._siv = AESSIV(sealing)
 
     def hashed(self, name: str, value: Any) -> dict[str, str]:
-        """Return the hash of an attribute's value, as an attribute's value."""
+        """Return the hash of an attribute's value, as an attribute's value: a tag, and the tag's own hash as proof."""
         tag = hmac.digest(self._tag, name.encode() + b"\0" + _plain(name, value), "sha256")[:TAG_BYTES]
-        return {"S": HASHED + base64.urlsafe_b64encode(tag + self._proven(tag)).decode().rstrip("=")}
+        return {"S": self._spelt(name, tag)}
 
     def sealed(self, name: str, value: Any) -> dict[str, str]:
         """Return an attribute's value encrypted (AES-SIV, RFC 5297: equal values give equal ciphertexts)."""
@@ -79,21 +119,18 @@ class AttributeKey:
         except (InvalidTag, binascii.Error, ValueError):
             return None
 
-    def made(self, name: str, value: Any) -> bool:
-        """Return True for a value that this key hashed or, under this name, sealed."""
-        if is_sealed(value):
-            return self.opened(name, value) is not None
-        text = value.get("S", "") if isinstance(value, dict) else ""
-        if not isinstance(text, str) or not text.startswith(HASHED):
+    def made_hash(self, name: str, value: Any) -> bool:
+        """Return True for what `hashed` returns under this name, to the letter: what stood beside it would pass."""
+        text = value.get("S") if isinstance(value, dict) and len(value) == 1 else None
+        found = _HASH.fullmatch(text) if isinstance(text, str) else None
+        if found is None:
             return False
-        try:
-            data = base64.urlsafe_b64decode(text[len(HASHED) :] + "=")
-        except (binascii.Error, ValueError):
-            return False
-        return hmac.compare_digest(data[TAG_BYTES:], self._proven(data[:TAG_BYTES]))
+        data = base64.urlsafe_b64decode(found[1] + "=")
+        return hmac.compare_digest(self._spelt(name, data[:TAG_BYTES]), found[0])
 
-    def _proven(self, tag: bytes) -> bytes:
-        return hmac.digest(self._proof, tag, "sha256")[:PROOF_BYTES]
+    def _spelt(self, name: str, tag: bytes) -> str:
+        proof = hmac.digest(self._proof, name.encode() + b"\0" + tag, "sha256")[:PROOF_BYTES]
+        return HASHED + base64.urlsafe_b64encode(tag + proof).decode().rstrip("=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +156,24 @@ class AttributeGuard:
         for name in found:
             if name in self.policy.drop:
                 del item[name]
-            elif not any(key.made(name, item[name]) for key in self.keys):
-                made = self.keys[0].hashed if name in self.policy.hash else self.keys[0].sealed
-                item[name] = made(name, item[name])
+            elif name in self.policy.hash:
+                if not any(key.made_hash(name, item[name]) for key in self.keys):
+                    item[name] = self.keys[0].hashed(name, item[name])
+            elif all(key.opened(name, item[name]) is None for key in self.keys):
+                item[name] = self.keys[0].sealed(name, item[name])
         return orjson.dumps(item) if found else image
+
+    def resealed(self, image: bytes) -> bytes:
+        """Return a stored item as the present key would have made it, where an older key encrypted."""
+        return orjson.dumps(self._resealed(image)) if _SEALED_TEXT.encode() in image else image
+
+    def _resealed(self, image: bytes) -> dict[str, Any]:
+        item = _item(image)
+        for name in self.policy.encrypt:
+            found = next(filter(None, (key.opened(name, item.get(name)) for key in self.keys[1:])), None)
+            if found is not None:
+                item[name] = self.keys[0].sealed(name, found)
+        return item
 
     def _change(self, change: Change) -> Change:
         if change.table not in self._known and change.kind is not ChangeKind.GAP:
@@ -148,49 +199,55 @@ def turned(change: Change, form: Image) -> Change:
     return change._replace(before=change.before and form(change.before), after=change.after and form(change.after))
 
 
-def revealing(keys: Sequence[AttributeKey]) -> Image:
-    """Return what decrypts an item's attributes. It raises Misconfigured where none of the keys made one."""
+class Revealing:
+    """Decrypts an item's attributes. What none of the keys made stays as it is, and is named in `closed`."""
 
-    def revealed(image: bytes) -> bytes:
+    def __init__(self, keys: Sequence[AttributeKey]) -> None:
+        self._keys = keys
+        self.closed: set[str] = set()
+        """Attributes that look encrypted, and could not be decrypted."""
+
+    def __call__(self, image: bytes) -> bytes:
+        """Return an item decrypted."""
         if _SEALED_TEXT.encode() not in image:
             return image
         item = _item(image)
         for name, value in item.items():
             if is_sealed(value):
-                item[name] = _opened(keys, name, value)
+                item[name] = self._opened(name, value)
         return orjson.dumps(item)
 
-    return revealed
+    def _opened(self, name: str, value: Any) -> Any:
+        for key in self._keys:
+            if (found := key.opened(name, value)) is not None:
+                return found
+        self.closed.add(name)
+        return value
 
 
-def must_be_whole(image: bytes) -> bytes:
-    """Return an item, as it is. Raises Misconfigured when a hash or a ciphertext stands in the place of a value."""
-    if not any(mark in image for mark in _MARKS):
-        return image
-    for name, value in _item(image).items():
-        if is_sealed(value):
-            raise Misconfigured(f"attribute {name} is encrypted in the archive", hint="give --reveal, with its key")
-        if str(value.get("S", "")).startswith(HASHED):
-            raise Misconfigured(
-                f"attribute {name} is only a hash in the archive: its value cannot be restored",
-                hint="restore into a table of its own, or --file",
-            )
+def must_be_open(image: bytes, names: Iterable[str]) -> bytes:
+    """Return an item, as it is. Raises Misconfigured when one of these attributes is encrypted."""
+    if _SEALED_TEXT.encode() in image:
+        item = _item(image)
+        for name in names:
+            if is_sealed(item.get(name)):
+                raise Misconfigured(
+                    f"attribute {name} is encrypted in the archive",
+                    hint="give --reveal, with a line for its key in attributes_key_file; without the key it is lost",
+                )
     return image
+
+
+def without(image: bytes, names: Collection[str]) -> bytes:
+    """Return an item without some of its attributes."""
+    item = _item(image)
+    found = item.keys() & set(names)
+    return orjson.dumps({name: value for name, value in item.items() if name not in found}) if found else image
 
 
 def is_sealed(value: Any) -> bool:
     """Return True for a value that looks like a ciphertext of ours."""
     return isinstance(value, dict) and str(value.get("B", "")).startswith(_SEALED_TEXT)
-
-
-def _opened(keys: Sequence[AttributeKey], name: str, value: Any) -> Any:
-    for key in keys:
-        if (found := key.opened(name, value)) is not None:
-            return found
-    raise Misconfigured(
-        f"attribute {name} was encrypted with a key that is not in attributes_key_file",
-        hint="add the old key as another line of that file; without it the value is lost",
-    )
 
 
 def _derived(secret: bytes, use: bytes) -> bytes:

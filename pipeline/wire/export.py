@@ -8,7 +8,7 @@ import base64
 import datetime as dt
 import hashlib
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -25,6 +25,7 @@ DATA = "data/"
 DYNAMODB_JSON = "DYNAMODB_JSON"
 PARQUET = "PARQUET"
 """No format of the service's: its manifests, over files of ours."""
+LACKS = "fanoutLacks"
 GZIP = 31
 """zlib's number for gzip with the largest window. The header has no time: equal lines give equal bytes."""
 
@@ -156,8 +157,8 @@ def files_manifest(about: About, files: Iterable[Listed]) -> bytes:
     )
 
 
-def summary_manifest(about: About, items: int, end_ms: int) -> bytes:
-    """Return manifest-summary.json."""
+def summary_manifest(about: About, items: int, end_ms: int, lacks: Sequence[str] = ()) -> bytes:
+    """Return manifest-summary.json. Where items lack something of the table, LACKS says so: a field of ours."""
     summary: dict[str, Any] = {
         "version": VERSION,
         "exportArn": f"{about.table_arn}/export/{about.export_id}",
@@ -175,7 +176,7 @@ def summary_manifest(about: About, items: int, end_ms: int) -> bytes:
         "itemCount": items,
         "outputFormat": about.output_format,
     }
-    return orjson.dumps(summary)
+    return orjson.dumps({**summary, LACKS: lacks} if lacks else summary)
 
 
 def checksum(data: bytes) -> bytes:

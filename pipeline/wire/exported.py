@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from pipeline.model.errors import Corrupt, Misconfigured
-from pipeline.wire.export import DYNAMODB_JSON, FILES, SUMMARY, VERSION
+from pipeline.wire.export import DYNAMODB_JSON, FILES, LACKS, SUMMARY, VERSION
 
 FULL = "FULL_EXPORT"
 _AGAIN = "export the table again, in full, as DynamoDB JSON"
@@ -39,12 +39,13 @@ class ExportFile(NamedTuple):
 class _Summary(msgspec.Struct, rename="camel"):
     version: str
     table_arn: str
-    export_time: str
     item_count: int
     manifest_files_key: str = msgspec.field(name="manifestFilesS3Key")
+    export_time: str = ""
     output_format: str = DYNAMODB_JSON
     table_id: str = ""
     export_type: str = FULL
+    lacks: list[str] = msgspec.field(name=LACKS, default_factory=list)
 
 
 class _File(msgspec.Struct, rename="camel"):
@@ -66,14 +67,19 @@ def read_summary(data: bytes) -> Exported:
     """Return what manifest-summary.json says. Raises Corrupt, and Misconfigured for one that is not full."""
     try:
         found = _summary.decode(data)
+        if found.version != VERSION or found.output_format != DYNAMODB_JSON or found.export_type != FULL:
+            kind = f"version {found.version}, {found.output_format}, {found.export_type}"
+            raise Misconfigured(f"the export is of {kind}, not {VERSION}, {DYNAMODB_JSON}, {FULL}", hint=_AGAIN)
         moment = dt.datetime.fromisoformat(found.export_time)
     except (msgspec.DecodeError, ValueError) as error:
         raise Corrupt(f"{SUMMARY} of the export is not what was written", hint=_AGAIN) from error
-    if found.version != VERSION or found.output_format != DYNAMODB_JSON or found.export_type != FULL:
-        kind = f"version {found.version}, {found.output_format}, {found.export_type}"
-        raise Misconfigured(f"the export is of {kind}, not {VERSION}, {DYNAMODB_JSON}, {FULL}", hint=_AGAIN)
     if moment.tzinfo is None:
         raise Corrupt(f"{SUMMARY} of the export has a time without a zone", hint=_AGAIN)
+    if found.lacks:
+        raise Misconfigured(
+            f"the export was made by `fanout export` of an archive, and lacks {', '.join(found.lacks)}",
+            hint="take an export that DynamoDB makes of the table",
+        )
     table = found.table_arn.rpartition("/")[2]
     return Exported(table, found.table_id, round(moment.timestamp() * 1000), found.item_count, found.manifest_files_key)
 

@@ -1,17 +1,19 @@
-"""A topology's attribute policy with its keys, from settings; and the file of the keys."""
+"""What a topology's changes go through, from settings; and the file of its keys."""
 
 import base64
 import binascii
 import hashlib
 import secrets
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.aws.private import read_private, write_private
 from pipeline.model.errors import Misconfigured
+from pipeline.plugin import Mirror
 from pipeline.settings import ConfiguredTopology, Settings
 from pipeline.settings.preflight import Finding, Severity
-from pipeline.wire.attributes import KEY_BYTES, AttributeGuard, AttributeKey, Image, must_be_whole, revealing
+from pipeline.wire.attributes import KEY_BYTES, AttributeGuard, AttributeKey
 
 _PREFIX = "fanout-attributes-1:"
 _MAKE = "`fanout attributes keygen` makes one"
@@ -41,32 +43,22 @@ def guard_of(configured: ConfiguredTopology) -> AttributeGuard | None:
     return AttributeGuard(policy, read_keys(Path(policy.key_file)) if policy.hash or policy.encrypt else ())
 
 
-def revealing_of(settings: Settings, topology: str, *, reveal: bool) -> Image | None:
-    """Return what shows an archive's items as they were, None where they are shown as stored. Raises Misconfigured."""
-    if not reveal:
-        return None
-    policy = settings.topologies[topology].attributes
-    if not policy.key_file:
-        raise Misconfigured(
-            f"topologies.{topology}.attributes_key_file: is missing, to reveal what is encrypted",
-            hint="name the file of the key, or leave out --reveal",
-        )
-    return revealing(read_keys(Path(policy.key_file)))
+def mirror_of(configured: ConfiguredTopology) -> Mirror | None:
+    """Return what a topology's copy is to have under its policy, None where it keeps none. Raises Misconfigured.
 
-
-def restoring_of(settings: Settings, topology: str, *, reveal: bool) -> Image:
-    """Return what an item goes through on its way into the live table. Raises Misconfigured where that cannot be.
-
-    What it returns raises Misconfigured for an item that is not whole.
+    What an older key encrypted counts as the present one's; a hash by an older key is another.
     """
-    policy = settings.topologies[topology].attributes
-    for name in (*policy.drop, *policy.hash):
-        raise Misconfigured(
-            f"the archive does not have the attribute {name}: the live table would lose it",
-            hint="restore into a table of its own, or --file, and take from there what you need",
-        )
-    shown = revealing_of(settings, topology, reveal=reveal)
-    return (lambda image: must_be_whole(shown(image))) if shown else must_be_whole
+    if configured.topology.mirror is None:
+        return None
+    mirror, guard = configured.topology.mirror(configured.options), guard_of(configured)
+    if guard is None:
+        return mirror
+
+    def held(image: bytes) -> bytes | None:
+        found = mirror.held(image)
+        return None if found is None else guard.resealed(found)
+
+    return replace(mirror, expected=lambda image: mirror.expected(guard.image(image)), held=held)
 
 
 def key_findings(settings: Settings) -> list[Finding]:

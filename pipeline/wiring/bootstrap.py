@@ -19,7 +19,7 @@ from pipeline.coordination.arrivals import arrivals, is_complete
 from pipeline.coordination.copies import Copies, Phase, Run
 from pipeline.coordination.pace import Pace
 from pipeline.model.errors import Misconfigured
-from pipeline.model.snapshot import Arrived, shard_of
+from pipeline.model.snapshot import EXPORT_RUN, Arrived, shard_of
 from pipeline.ports import TableReader
 from pipeline.settings import Settings
 from pipeline.wiring.bootstrap_export import ExportPlace, must_fit, opened
@@ -179,21 +179,29 @@ class CopyOfTable:
     async def _begun(self) -> Run:
         """Return the run to go on with, or a new one."""
         run = await self._copies.run()
-        current = run is not None and run.epoch == self._table.stream_label
-        if run is not None and current and run.phase is Phase.PAUSED:
-            run = await self._copies.set_phase(Phase.COPYING)
-        if run is not None and current and run.phase in (Phase.COPYING, Phase.COPIED) and not self._again(run):
-            return run
+        if run is not None and run.epoch == self._table.stream_label and self._may_go_on(run):
+            return await self._copies.set_phase(Phase.COPYING) if run.phase is Phase.PAUSED else run
         wish, clock = self._wish, self._parts.around.clock
-        fresh = Run(
-            secrets.token_hex(4), self._table.stream_label, wish.segments, wish.topologies, started_ms=clock.now_ms()
-        )
+        name = (EXPORT_RUN if self._newer else "") + secrets.token_hex(4)
+        fresh = Run(name, self._table.stream_label, wish.segments, wish.topologies, started_ms=clock.now_ms())
         await self._copies.put_run(fresh)
         return fresh
 
-    def _again(self, run: Run) -> bool:
-        """Return True the first time a finished copy is asked for once more."""
-        return self._wish.again and run.phase is Phase.COPIED and not self._progress.phase
+    def _may_go_on(self, run: Run) -> bool:
+        """Return True for a run that does what is wished. Raises Misconfigured beside one for other topologies."""
+        if run.phase is Phase.CANCELLED:
+            return False
+        ours, theirs = set(self._wish.topologies), set(run.topologies)
+        if run.phase is Phase.COPIED:
+            first = not self._progress.phase
+            return not (self._wish.again and first) and (not theirs or (bool(ours) and ours <= theirs))
+        if ours != theirs:
+            whom = "".join(f" --topology {name}" for name in sorted(theirs)) or " without --topology"
+            raise Misconfigured(
+                f"a copy of table {self._table.name} for other topologies is not done",
+                hint=f"finish it (`fanout bootstrap`{whom}), or give it up with --cancel",
+            )
+        return True
 
     async def _copy(self, run: Run) -> None:
         around = self._parts.around

@@ -8,7 +8,9 @@ from typing import NamedTuple
 from pipeline.aws.export_rows import ExportReader
 from pipeline.aws.inspector import AwsInspector
 from pipeline.aws.items import DynamoDBItemStore
+from pipeline.aws.kinesis import KinesisControl
 from pipeline.aws.objects import S3ObjectStore
+from pipeline.aws.session import CONTROL
 from pipeline.aws.tables import TableDescription
 from pipeline.capture.copy import Newer
 from pipeline.delivery.since_export import SinceExport
@@ -16,7 +18,7 @@ from pipeline.history.moment import text_of
 from pipeline.model.errors import Corrupt, Misconfigured
 from pipeline.model.gap import CLOCK_MARGIN_MS, SURELY_KEPT_MS
 from pipeline.ports import TableReader
-from pipeline.wire.export import FILES, ROOT, SUMMARY
+from pipeline.wire.export import CHECKSUM, FILES, ROOT, SUMMARY, checksum
 from pipeline.wire.exported import Exported, ExportFile, read_files, read_summary
 from pipeline.wiring.build import Parts
 
@@ -88,14 +90,23 @@ async def opened(parts: Parts, text: str) -> Opened:
         raise Misconfigured(
             f"--export {text}: there is no {SUMMARY}", hint="is the export complete, and the path right?"
         )
+    await _must_be_as_written(objects, f"{place.folder}/{SUMMARY}", data)
     summary = read_summary(data)
     listed = await objects.read(summary.files_key)
     if listed is None:
         raise Corrupt(f"object {summary.files_key} of the export is missing", hint="export the table again")
+    await _must_be_as_written(objects, summary.files_key, listed)
     files = read_files(listed)
     if sum(file.items for file in files) != summary.items:
         raise Corrupt(f"{SUMMARY} and {FILES} of the export count other items", hint="export the table again")
     return Opened(place, region, summary, files)
+
+
+async def _must_be_as_written(objects: S3ObjectStore, name: str, data: bytes) -> None:
+    """Raise Corrupt for a manifest that does not fit the checksum beside it, where there is one."""
+    told = await objects.read(name.removesuffix(".json") + CHECKSUM)
+    if told is not None and told.strip() != checksum(data):
+        raise Corrupt(f"object {name} of the export does not fit its checksum", hint="export the table again")
 
 
 async def must_fit(parts: Parts, found: Exported, table: TableDescription) -> None:
@@ -104,12 +115,22 @@ async def must_fit(parts: Parts, found: Exported, table: TableDescription) -> No
         raise Misconfigured(
             f"the export is of another table that was called {table.name}", hint="export the table that is there now"
         )
-    on_ms = _label_ms(table) + SWITCHING_ON_MS
-    if found.export_ms < on_ms:
+    control = KinesisControl(parts.aws.kinesis(parts.settings.stream.region, CONTROL), parts.around.clock)
+    stream = await control.describe(parts.around.log.name)
+    for what, on_ms in (
+        ("its stream was on for sure", _label_ms(table) + SWITCHING_ON_MS),
+        (f"the Kinesis stream {parts.around.log.name} was made", stream.created_ms if stream else 0),
+    ):
+        if found.export_ms < on_ms:
+            raise Misconfigured(
+                f"the export shows {table.name} at {text_of(found.export_ms)}, before {what} ({text_of(on_ms)}): what"
+                " changed in between is in neither",
+                hint="export the table again, or leave out --export",
+            )
+    if found.export_ms > parts.around.clock.now_ms() + CLOCK_MARGIN_MS:
         raise Misconfigured(
-            f"the export shows {table.name} at {text_of(found.export_ms)}, before its stream was on for sure"
-            f" ({text_of(on_ms)}): what changed in between is in neither",
-            hint="export the table again, or leave out --export",
+            f"the export shows {table.name} at {text_of(found.export_ms)}, which has not come yet",
+            hint="is the clock of this machine right?",
         )
     kept_ms = min(SURELY_KEPT_MS, await parts.around.log.kept_ms()) - CLOCK_MARGIN_MS
     if parts.around.clock.now_ms() - found.export_ms > kept_ms:

@@ -24,12 +24,12 @@ from pipeline.history.watermark import Watermark
 from pipeline.model.errors import Misconfigured
 from pipeline.ports import ObjectStore, Signer
 from pipeline.settings import Settings
-from pipeline.wire.attributes import AttributeGuard
+from pipeline.wire.attributes import without
 from pipeline.wire.root import signed
 from pipeline.wire.signature import PublicKey
 from pipeline.wiring.archive import archive_of, reach_of
-from pipeline.wiring.attributes import guard_of
 from pipeline.wiring.build import Parts, parts_of
+from pipeline.wiring.policies import kept_from
 from pipeline.wiring.reading import Question, Source, aside, source_of
 from pipeline.wiring.restore_report import note_store
 from pipeline.wiring.roots import signer_of
@@ -74,7 +74,7 @@ class _Drill:
         self._parts = parts
         self._question = question
         self._items_max = wish.items_max
-        self._guard: AttributeGuard | None = None
+        self._left_out: tuple[str, ...] = ()
         self._seed = wish.seed or secrets.token_hex(8)
         self._at = wish.at
         self._tell = tell
@@ -83,7 +83,8 @@ class _Drill:
         """Restore, compare, measure, sign, store."""
         clock = self._parts.around.clock
         archive_of(self._parts, self._question.topology)
-        self._guard = guard_of(self._parts.settings.topologies[self._question.topology])
+        configured = self._parts.settings.topologies[self._question.topology]
+        self._left_out = (await kept_from(archive_of(self._parts, configured.name), configured)).names
         await self._signer()  # a drill takes long: a key that cannot be used is told before
         reach = await reach_of(self._parts, self._question.topology)
         asked_ms = clock.now_ms()
@@ -109,6 +110,7 @@ class _Drill:
             "items_incomplete": sum(each.incomplete for each in sample.values()),
             "differ_from_segments": len(wrong),
             "live": live,
+            "attributes_not_compared": list(self._left_out),
             "restored_bytes": size_bytes,
             "rto_seconds": round(took, 3),
             "rpo_seconds": round(max(0, asked_ms - reach.watermark.time_ms) / 1000, 3),
@@ -157,14 +159,14 @@ class _Drill:
         for start in range(0, len(keys), GET_ITEMS_MAX):
             some = keys[start : start + GET_ITEMS_MAX]
             found = await items.get(source.table, some)
-            odd |= {each for each in some if not equal(self._kept_of(found.get(each)), sample[each].image)}
+            odd |= {each for each in some if not equal(*map(self._compared, (found.get(each), sample[each].image)))}
         seen_ms = around.clock.now_ms()
         excused = await self._changed_since(source, folder, at_ms, odd, seen_ms) if odd else set()
         return {"compared": len(keys), "changed_meanwhile": len(excused), "differ": len(odd - excused)}
 
-    def _kept_of(self, image: bytes | None) -> bytes | None:
-        """Return a live item as the archive keeps it."""
-        return image if image is None or self._guard is None else self._guard.image(image)
+    def _compared(self, image: bytes | None) -> bytes | None:
+        """Return what is compared of an item: attributes that are or were kept from the archive are not."""
+        return image and without(image, self._left_out)
 
     async def _changed_since(
         self, source: Source, folder: ObjectStore, at_ms: int, odd: set[bytes], seen_ms: int

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,11 +23,12 @@ from pipeline.model.gap import GapState
 from pipeline.ports import ObjectStore
 from pipeline.settings import Settings
 from pipeline.tabular.parquet import ParquetFiles
+from pipeline.wire.attributes import AttributePolicy, Revealing
 from pipeline.wire.export import DYNAMODB_JSON, PARQUET, About, DataFiles, Files, export_id
 from pipeline.wiring.archive import archive_of
-from pipeline.wiring.attributes import revealing_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.gaps import gap_row
+from pipeline.wiring.policies import closed, kept_from, revealing_of
 from pipeline.wiring.reading import Question, Source, aside, reach_for, source_of
 
 S3 = "s3://"
@@ -84,7 +85,7 @@ async def _export(parts: Parts, question: Question, at: str, place: Place, form:
     left_out: list[bytes] = []
     with aside(parts) as folder:
         source = await source_of(parts, question, folder, asked.end_ms)
-        about = await _about(parts, source, asked, place, FORMATS[form])
+        about = await _about(parts, source, asked, place, FORMATS[form], revealed=question.reveal)
         objects = await _objects(parts, place, about)
         writer = Export(objects, about, _files(source, about), around.clock, around.chance)
         await writer.look()  # reading may take hours: what can be refused is refused before
@@ -92,8 +93,13 @@ async def _export(parts: Parts, question: Question, at: str, place: Place, form:
         met = await gather(source.objects, source.table, traces, reach.delivered, base=source.base, progress=talk.read)
         must_have_begun(asked, met.first_ms, source.table)
         await writer.claim()
-        done = await writer.write(_images(traces, left_out), talk.written)
-    gaps = [gap_row(gap) for gap in met.gaps.values() if gap.state is not GapState.HEALED]
+        gaps = [gap_row(gap) for gap in met.gaps.values() if gap.state is not GapState.HEALED]
+        kept = await kept_from(source.objects, parts.settings.topologies[question.topology])
+        done = await writer.write(
+            _images(traces, left_out),
+            talk.written,
+            lacks=lambda: _lacking(kept, shown, f"{len(gaps)} gaps" if gaps else "", left_out),
+        )
     return {
         "complete": not gaps and not left_out,
         "table": source.table,
@@ -108,7 +114,15 @@ async def _export(parts: Parts, question: Question, at: str, place: Place, form:
         "left_out": len(left_out),
         "left_out_keys": [orjson.loads(keys) for keys in left_out[:KEYS_LISTED_MAX]],
         "gaps": gaps,
+        **closed(shown),
     }
+
+
+def _lacking(kept: AttributePolicy, shown: Revealing | None, gaps: str, left_out: Sequence[bytes]) -> list[str]:
+    """Return what the items of an export lack, in words, for whoever copies from it."""
+    hidden = kept.encrypt if shown is None else sorted(shown.closed)
+    found = [f"attribute {name}" for name in dict.fromkeys((*kept.drop, *kept.hash, *hidden))]
+    return [*found, *([gaps] if gaps else []), *([f"{len(left_out)} items in quarantine"] if left_out else [])]
 
 
 def _must_lie_apart(settings: Settings, place: Place) -> None:
@@ -142,7 +156,9 @@ def _files(source: Source, about: About) -> Files:
     return ParquetFiles(dict(zip(source.schema.names, source.schema.types, strict=True)), LINES_BYTES_MAX)
 
 
-async def _about(parts: Parts, source: Source, asked: Moment, place: Place, output_format: str) -> About:
+async def _about(
+    parts: Parts, source: Source, asked: Moment, place: Place, output_format: str, *, revealed: bool
+) -> About:
     region = parts.settings.source.region
     table = await Tables(parts.aws.dynamodb(region, CONTROL), parts.around.clock).describe(source.table)
     return About(
@@ -150,7 +166,7 @@ async def _about(parts: Parts, source: Source, asked: Moment, place: Place, outp
         table_id=table.id if table else "",
         bucket=place.bucket,
         prefix=place.prefix,
-        export_id=export_id(asked.end_ms, parts.settings.stream.name, source.table),
+        export_id=export_id(asked.end_ms, parts.settings.stream.name, source.table, *["revealed"] * revealed),
         export_ms=asked.second_ms,
         start_ms=parts.around.clock.now_ms(),
         output_format=output_format,

@@ -21,6 +21,7 @@ from pipeline.ports import TableReader
 from pipeline.settings import Settings
 from pipeline.settings.destinations import destinations
 from pipeline.verification.healing import ChangedRows, NoRows, Place
+from pipeline.wiring.attributes import mirror_of
 from pipeline.wiring.bootstrap import CopyOfTable, Tell, Wish, reader_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.gaps import gap_row
@@ -125,15 +126,19 @@ class Healing:
         found = []
         for topology in settings.topologies.values():
             field, own = f"topologies.{topology.name}.table", {table.name, getattr(topology.options, "table", "")}
+            mirror = mirror_of(topology) if table.name in topology.tables else None
+            forms = (mirror.expected, mirror.held) if mirror else ()
             if table.name in topology.tables:
-                found += [place for name, place in destinations(settings) if name == field and place.name in own]
-        return [
-            Place(
-                DynamoDBTableReader(parts.aws, place.region, place.name, names),
-                DynamoDBItemStore(parts.aws, place.region, parts.around.clock),
-            )
-            for place in found
-        ]
+                found += [
+                    Place(
+                        DynamoDBTableReader(parts.aws, place.region, place.name, names),
+                        DynamoDBItemStore(parts.aws, place.region, parts.around.clock),
+                        *forms,
+                    )
+                    for name, place in destinations(settings)
+                    if name == field and place.name in own
+                ]
+        return found
 
     async def _finish(self, gap: GapRecord, by: str) -> GapRecord:
         """Set the gap to healed, and tell every lane."""

@@ -20,8 +20,8 @@ from pipeline.settings import Settings
 from pipeline.wire.attributes import turned
 from pipeline.wire.diff import diff
 from pipeline.wiring.archive import archive_of
-from pipeline.wiring.attributes import revealing_of
 from pipeline.wiring.build import Parts, parts_of
+from pipeline.wiring.policies import closed, revealing_of
 from pipeline.wiring.reading import Question, aside, reach_for, source_of
 
 Progress = Callable[[Pass], None]
@@ -50,6 +50,7 @@ async def _history(
         "pruned_before": text_of(source.base.manifest.at_ms) if source.base else None,
         "older_changes_not_shown": found.older,
         "changes": [_row(turned(change, shown) if shown else change, images=images) for change in found.changes],
+        **closed(shown),
     }
 
 
@@ -125,7 +126,7 @@ async def _differences(
             counts[found.what] += 1
             if len(rows) < items_max:
                 rows.append(found.row(content=content))
-    return {"table": source.table, "from": str(earlier), "to": str(later), **counts, "items": rows}
+    return {"table": source.table, "from": str(earlier), "to": str(later), **counts, "items": rows, **closed(shown)}
 
 
 async def _each(traces: Traces) -> AsyncIterator[Difference]:

@@ -22,11 +22,11 @@ from pipeline.model.gap import GapState
 from pipeline.settings import Settings
 from pipeline.tabular.columns import Columns
 from pipeline.tabular.sql import Answer, Database, tables_of
-from pipeline.wire.attributes import Image, turned
+from pipeline.wire.attributes import Revealing, turned
 from pipeline.wiring.archive import Reach, archive_of, reach_of
-from pipeline.wiring.attributes import revealing_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.export import Talk
+from pipeline.wiring.policies import revealing_of
 from pipeline.wiring.reading import Question, aside, reach_for, source_of
 
 INTERRUPT_SECONDS = 0.2
@@ -55,6 +55,8 @@ class Queried(NamedTuple):
     """Items whose state is not known, because a change of theirs waits in quarantine."""
     gaps: int
     """Gaps of the tables that were read: changes that are in no archive."""
+    still_encrypted: list[str]
+    """Attributes that were to be revealed, and could not be."""
 
 
 def query(settings: Settings, question: Question, sql: str, at: str, rows_max: int, talk: Talk) -> Queried:
@@ -76,7 +78,7 @@ class _Query:
         self._database = Database(folder)
         self._left_out = 0
         self._gaps: set[str] = set()
-        self._shown: Image | None = None
+        self._shown: Revealing | None = None
 
     async def all(self, sql: str, wanted: frozenset[str], at: str, rows_max: int) -> Queried:
         """Load what the query reads, and nothing else; then ask."""
@@ -90,7 +92,8 @@ class _Query:
         if changes:
             await self._load_changes(asked, reach)
         answer = await self._ask(sql, rows_max)
-        return Queried(str(asked), answer, self._left_out, len(self._gaps))
+        still = sorted(self._shown.closed) if self._shown else []
+        return Queried(str(asked), answer, self._left_out, len(self._gaps), still)
 
     async def _ask(self, sql: str, rows_max: int) -> Answer:
         """Ask in another thread, so that Ctrl-C is heard meanwhile."""

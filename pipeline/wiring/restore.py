@@ -20,12 +20,12 @@ from pipeline.history.restore import Target, carry_out, plan
 from pipeline.history.traces import Traces
 from pipeline.model.errors import Misconfigured, RetryLater
 from pipeline.settings import Settings
-from pipeline.wire.attributes import Image
+from pipeline.wire.attributes import Image, Revealing
 from pipeline.wiring.archive import archive_of
-from pipeline.wiring.attributes import restoring_of, revealing_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.destination import new_file, table_place
 from pipeline.wiring.gaps import gap_row
+from pipeline.wiring.policies import closed, kept_from, restoring_of, revealing_of
 from pipeline.wiring.reading import Question, Source, aside, reach_for, source_of
 from pipeline.wiring.restore_report import Note, Times, asked, note_store, outcome, row_of
 
@@ -92,11 +92,14 @@ class _Restore:
         self._destination = destination
         self._manner = manner
         self._talk = talk
+        self._revealing: Revealing | None = None
 
     async def all(self, times: Times, limits: tuple[Sequence[str], Sequence[str]]) -> dict[str, Any]:
         """Do it all, in the order in which it can still be refused."""
         self._must_be_free()
         archive_of(self._parts, self._question.topology)
+        question = self._question
+        self._revealing = revealing_of(self._parts.settings, question.topology, reveal=question.reveal)
         moments = self._moments(times)
         reach = await reach_for(self._parts, self._question, moments)
         with aside(self._parts) as folder:
@@ -104,7 +107,7 @@ class _Restore:
             place = self._place(source)
             aim = self._aim(times, moments, place)
             scope = source.scope(*limits)
-            traces = Traces(scope, aim.moments, folder, base=source.traces_of, shown=self._shown(place))
+            traces = Traces(scope, aim.moments, folder, base=source.traces_of, shown=await self._shown(source, place))
             met = await gather(
                 source.objects, source.table, traces, reach.delivered, base=source.base, progress=self._talk.read
             )
@@ -125,7 +128,7 @@ class _Restore:
                 report = {**head, **await self._into_file(traces, aim)}
             else:
                 report = await self._into_table(traces, aim, place, source, scope, head)
-            return {**report, "incomplete_items": traces.incomplete}
+            return {**report, "incomplete_items": traces.incomplete, **closed(self._revealing)}
 
     def _moments(self, times: Times) -> list[Moment]:
         if bool(times.at) == bool(times.start):
@@ -159,11 +162,12 @@ class _Restore:
         region, table = table_place(self._destination.into, home)
         return _Place(region, table, (region, table) == (home, source.table))
 
-    def _shown(self, place: _Place | None) -> Image | None:
-        """Return what items go through: into the live table goes no hash, and nothing encrypted."""
-        settings, question = self._parts.settings, self._question
-        turned = restoring_of if place and place.live else revealing_of
-        return turned(settings, question.topology, reveal=question.reveal)
+    async def _shown(self, source: Source, place: _Place | None) -> Image | None:
+        """Return what items go through: into the live table goes none that lacks something by a policy."""
+        if place is None or not place.live:
+            return self._revealing
+        kept = await kept_from(source.objects, self._parts.settings.topologies[self._question.topology])
+        return restoring_of(kept, self._revealing)
 
     def _must_be_free(self) -> None:
         """Refuse places that cannot be: reading may take hours."""

@@ -18,6 +18,7 @@ from pipeline.wiring.bootstrap import copies_of
 from pipeline.wiring.build import Parts, capture_of, parts_of, quarantine_of, topologies_of
 from pipeline.wiring.compactor import compactors_of
 from pipeline.wiring.core import delivery_of
+from pipeline.wiring.policies import note_policies
 from pipeline.wiring.resources import begin, check_stream, source_tables
 from pipeline.wiring.roots import root_writers_of, signers_of
 from pipeline.worker.app import Work
@@ -74,6 +75,8 @@ async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
     captures = [capture_of(parts, table) for table in tables]
     pipeline = await begin(parts)  # the first write: nothing above was wrong
     topologies = topologies_of(parts, pipeline) if worker else {}
+    if worker:
+        await note_policies(parts)
     delivery = delivery_of(parts.around, topologies, quarantine_of(parts, pipeline)) if worker else None
 
     roots = root_writers_of(parts) if worker else {}

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
@@ -18,7 +17,6 @@ from pipeline.coordination.pace import Pace
 from pipeline.history.keys import KeySchema
 from pipeline.history.moment import text_of
 from pipeline.model.errors import Misconfigured
-from pipeline.plugin import Mirror
 from pipeline.settings import ConfiguredTopology, Settings
 from pipeline.verification.judge import WRONG, Finding, Judge, Kind
 from pipeline.verification.passage import Passage
@@ -26,7 +24,7 @@ from pipeline.verification.side import Reading, Side
 from pipeline.verification.verify import Count, Verification
 from pipeline.wire.parked import digest_of
 from pipeline.wiring.archive import source_bounds
-from pipeline.wiring.attributes import guard_of
+from pipeline.wiring.attributes import mirror_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.core import checkpoint_key
 from pipeline.wiring.reading import listed
@@ -136,8 +134,8 @@ class Verifying:
         return pairs
 
     async def _pair_of(self, configured: ConfiguredTopology, table: TableDescription) -> Pair:
-        assert configured.topology.mirror is not None
-        mirror = _guarded(configured, configured.topology.mirror(configured.options))
+        mirror = mirror_of(configured)
+        assert mirror is not None
         name = mirror.table or table.name
         tables = Tables(self._parts.aws.dynamodb(mirror.region, CONTROL), self._parts.around.clock)
         described = await tables.describe(name)
@@ -252,11 +250,3 @@ def _row_of(pair: Pair, count: Count) -> dict[str, Any]:
         **{kind.value: count.found[kind] for kind in Kind},
         "ended_early": count.limited,
     }
-
-
-def _guarded(configured: ConfiguredTopology, mirror: Mirror) -> Mirror:
-    """Return a mirror that expects items as the topology's attribute policy lets them through."""
-    guard = guard_of(configured)
-    if guard is None:
-        return mirror
-    return replace(mirror, expected=lambda image: mirror.expected(guard.image(image)))

@@ -117,6 +117,33 @@ def comes_back(stack: Stack, items: list[dict[str, Any]]) -> None:
     assert (refused.returncode, "is encrypted in the archive" in refused.stderr) == (2, True), refused.stderr
     assert report_of(stack, *live, "--reveal")["done"]["put"] == 1
     assert client.get_item(TableName=table, Key={"pk": items[0]["pk"]})["Item"] == items[0]
+    keys_change(stack, now)
     (stack.folder / "attributes.key").unlink()
     gone = stack.fanout(*live, "--reveal", "-c", str(stack.folder / "fanout.toml"))
     assert (gone.returncode, "attributes.key" in gone.stderr) == (2, True), gone.stderr
+
+
+def keys_change(stack: Stack, now: str) -> None:
+    """Expect a new key to reveal with the old one's line and to fail no drill; without it what is old stays closed."""
+    file = stack.folder / "attributes.key"
+    old = file.read_text()
+    assert stack.fanout("attributes", "keygen", "new.key").returncode == 0
+    file.write_text((stack.folder / "new.key").read_text() + old)
+    drilled = report_of(stack, "drill", "--all")
+    assert (drilled["passed"], drilled["attributes_not_compared"]) == (True, ["card", "mail", "name"])
+    shown = report_of(stack, "restore", "--at", now, "--file", "both.jsonl", "--reveal")
+    assert (shown["still_encrypted"], NAME in (stack.folder / "both.jsonl").read_text()) == ([], True)
+    file.write_text((stack.folder / "new.key").read_text())
+    shown = report_of(stack, "restore", "--at", now, "--file", "lost.jsonl", "--reveal")
+    assert (shown["still_encrypted"], NAME in (stack.folder / "lost.jsonl").read_text()) == (
+        ["card", "mail", "name"],
+        False,
+    )
+    refused = stack.fanout("bootstrap", "--export", lacking(stack, now), "-c", str(stack.folder / "fanout.toml"))
+    assert (refused.returncode, "lacks attribute card" in refused.stderr) == (2, True), refused.stderr
+
+
+def lacking(stack: Stack, now: str) -> str:
+    """Return the place of an export of the archive."""
+    report = report_of(stack, "export", "--at", now, "--to", f"s3://{stack.audit}/exports")
+    return f"s3://{stack.audit}/{report['folder']}"

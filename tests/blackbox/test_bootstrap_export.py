@@ -76,11 +76,14 @@ def test_a_copy_of_an_export_ends_equal(emulators: Emulators, tmp_path: Path) ->
         place = export(stack, moment_ms=round(time.time() * 1000))
         changed(client, stack.tables[0])
         memory = Memory()
-        process = copying(stack, config, memory, "--export", place)
+        only = ("--export", place, "--topology", "replica")
+        process = copying(stack, config, memory, *only)
         time.sleep(2.0)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        last = copying(stack, config, memory, "--export", place, "--json")
+        other = stack.fanout("bootstrap", "--export", place, "-c", str(config))
+        assert (other.returncode, "for other topologies is not done" in other.stderr) == (2, True), other.stderr
+        last = copying(stack, config, memory, *only, "--json")
         told, complaints = last.communicate(timeout=SECONDS)
         assert last.returncode == 0, complaints
         eventually(

@@ -76,6 +76,10 @@ class Counting:
         self._since = since
         self._world = world
 
+    async def catch_up(self) -> None:
+        """Learn what there is."""
+        await self._since.catch_up()
+
     async def current(self, source: str, chunk: int, rows: Any) -> Any:
         """Return what the stream makes of the rows."""
         found, units = await self._since.current(source, chunk, rows)

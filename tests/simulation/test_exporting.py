@@ -39,6 +39,9 @@ class AsExported:
     def __init__(self, *_: object, **__: object) -> None:
         pass
 
+    async def catch_up(self) -> None:
+        """Learn nothing."""
+
     async def current(self, source: str, chunk: int, rows: Any) -> Any:
         """Return the rows."""
         return rows, 0.0

@@ -51,8 +51,8 @@ def test_each_change_of_state_is_told_once(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_a_loss_that_is_near_is_returned() -> None:
-    """Whoever watches learns that one of the readers has used up four fifths, for as long as that is so."""
+    """Whoever watches learns that one of the readers has used up four fifths or all, for as long as that is so."""
     watch = LossWatch()
-    states = (RetentionState.HALF_USED, RetentionState.NEARLY_USED, RetentionState.NEARLY_USED, RetentionState.AMPLE)
+    states = (RetentionState.HALF_USED, RetentionState.NEARLY_USED, RetentionState.PASSED, RetentionState.AMPLE)
     found = [watch.look({"a": Retention(1.0, RetentionState.AMPLE), "b": Retention(1.0, each)}) for each in states]
     assert found == [False, True, True, False]

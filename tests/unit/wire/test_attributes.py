@@ -16,8 +16,9 @@ from pipeline.wire.attributes import (
     AttributeGuard,
     AttributeKey,
     AttributePolicy,
-    must_be_whole,
-    revealing,
+    Revealing,
+    must_be_open,
+    without,
 )
 from pipeline.wire.diff import canonical
 
@@ -91,7 +92,7 @@ def test_doing_it_twice_changes_nothing(value: object) -> None:
 def test_what_is_revealed_is_what_was_encrypted(value: object) -> None:
     """With the key, an encrypted attribute is again what it was, and goes through again to the same bytes."""
     once = made_of(value)
-    shown = orjson.loads(revealing((KEY,))(once))
+    shown = orjson.loads(Revealing((KEY,))(once))
     assert GUARD.image(orjson.dumps(shown)) == once
     assert canonical(shown["name"]) == canonical(value)  # a number comes back in its one spelling, a set in order
 
@@ -107,22 +108,61 @@ def test_equal_values_have_equal_results_and_others_have_not() -> None:
     assert KEY.hashed("a", {"S": "x"}) != OLD_KEY.hashed("a", {"S": "x"})
 
 
-def test_a_text_that_only_looks_like_a_hash_is_hashed() -> None:
-    """Nobody gets a value through by making it look like one that went through already."""
-    for forged in (HASHED, HASHED + "A" * 43, HASHED + "ä" * 43, OLD_KEY.hashed("mail", {"S": "x"})["S"]):
-        got = orjson.loads(GUARD.image(image(mail={"S": forged})))["mail"]["S"]
-        assert got != forged
-    sealed = OLD_KEY.sealed("name", {"S": "x"})
-    assert orjson.loads(GUARD.image(image(name=sealed)))["name"] != sealed
+def _forged() -> list[str]:
+    ours, theirs = KEY.hashed("mail", {"S": "x"})["S"], OLD_KEY.hashed("mail", {"S": "x"})["S"]
+    digest = ours.removeprefix(HASHED)
+    other = KEY.hashed("card", {"S": "x"})["S"]
+    beside = [f"{ours}=ada@example.org", f"{ours}\n", f"{HASHED}{digest[:20]}!(*)#{digest[20:]}", f" {ours}"]
+    tail = next(each for each in "ABCD" if each != digest[-1])  # the last character has bits to spare
+    return [HASHED, HASHED + "A" * 43, HASHED + "ä" * 43, theirs, other, *beside, ours[:-1] + tail]
 
 
-def test_an_older_key_reveals_and_a_missing_one_is_told() -> None:
-    """With several keys each value is opened by its own; without it the error names the attribute, not the value."""
+@pytest.mark.parametrize("forged", _forged())
+def test_a_text_that_only_looks_like_a_hash_is_hashed(forged: str) -> None:
+    """Nobody gets a value through by making it look like one that went through already, or by writing beside one."""
+    got = orjson.loads(GUARD.image(image(mail={"S": forged})))["mail"]["S"]
+    assert got == KEY.hashed("mail", {"S": forged})["S"] != forged
+
+
+def test_what_passes_as_one_thing_does_not_pass_as_the_other() -> None:
+    """A hash is encrypted where values are encrypted, a ciphertext hashed where they are hashed."""
+    hashed, sealed, theirs = (
+        KEY.hashed("name", {"S": "x"}),
+        KEY.sealed("mail", {"S": "x"}),
+        OLD_KEY.sealed("name", ITEM["pk"]),
+    )
+    got = orjson.loads(GUARD.image(image(name=hashed, mail=sealed)))
+    assert KEY.opened("name", got["name"]) == hashed
+    assert got["mail"] == KEY.hashed("mail", sealed)
+    assert KEY.opened("name", orjson.loads(GUARD.image(image(name=theirs)))["name"]) == theirs
+
+
+def test_an_older_key_reveals_and_what_no_key_made_stays_and_is_named() -> None:
+    """With several keys each value is opened by its own; without it the value stays as stored, others are revealed."""
     old = orjson.dumps({"pk": {"S": "a"}, "name": OLD_KEY.sealed("name", {"S": "Ada"})})
-    assert orjson.loads(revealing((KEY, OLD_KEY))(old))["name"] == {"S": "Ada"}
+    both, one = Revealing((KEY, OLD_KEY)), Revealing((KEY,))
+    assert orjson.loads(both(old))["name"] == {"S": "Ada"}
     assert AttributeGuard(POLICY, (KEY, OLD_KEY)).image(old) == old
-    with pytest.raises(Misconfigured, match="attribute name was encrypted with a key that is not in"):
-        revealing((KEY,))(old)
+    assert (one(old), one.closed, both.closed) == (old, {"name"}, set())
+    assert orjson.loads(one(made_of({"S": "Eve"})))["name"] == {"S": "Eve"}
+
+
+def test_what_an_older_key_encrypted_compares_like_the_present_one_s() -> None:
+    """After a change of key an item that was stored before it equals the one that is expected now."""
+    rotated = AttributeGuard(POLICY, (KEY, OLD_KEY))
+    old = orjson.dumps({"pk": {"S": "a"}, "name": OLD_KEY.sealed("name", {"S": "Ada"})})
+    assert rotated.resealed(old) == rotated.image(orjson.dumps({"pk": {"S": "a"}, "name": {"S": "Ada"}}))
+    assert rotated.resealed(image()) == image()
+
+
+def test_a_note_tells_what_was_ever_kept_from_an_archive() -> None:
+    """Notes of several policies are joined, each attribute once; one that is no note is told by its name."""
+    name, note = POLICY.note
+    joined = AttributePolicy(drop=("x",), encrypt=("name",)).joined(name, note)
+    assert (joined.drop, joined.hash, joined.encrypt) == (("x", "card"), ("mail",), ("name",))
+    assert AttributePolicy(encrypt=("name",)).note[0] != name
+    with pytest.raises(Corrupt, match="object policies/x is damaged"):
+        joined.joined("policies/x", b"{}")
 
 
 def test_a_ciphertext_moved_to_another_attribute_is_not_opened() -> None:
@@ -135,13 +175,15 @@ def test_a_ciphertext_moved_to_another_attribute_is_not_opened() -> None:
     assert KEY.opened("name", {"B": base64.b64encode(data).decode()}) is None
 
 
-def test_what_is_not_whole_is_kept_from_the_live_table() -> None:
-    """A hash or a ciphertext in the place of a value is refused, by the attribute's name; a whole item passes."""
-    assert must_be_whole(image()) == image()
+def test_what_is_encrypted_still_is_kept_from_the_live_table() -> None:
+    """A ciphertext in an attribute that is encrypted is refused by name; one in another is an item's own affair."""
+    sealed = image(name=KEY.sealed("name", {"S": "Ada"}))
+    assert must_be_open(image(), ["name"]) == image()
+    assert must_be_open(sealed, ["mail"]) == sealed
     with pytest.raises(Misconfigured, match="attribute name is encrypted"):
-        must_be_whole(image(name=KEY.sealed("name", {"S": "Ada"})))
-    with pytest.raises(Misconfigured, match="attribute mail is only a hash"):
-        must_be_whole(image(mail=KEY.hashed("mail", {"S": "Ada"})))
+        must_be_open(sealed, ["name"])
+    assert orjson.loads(without(image(), ["name", "nothing"])) == {k: v for k, v in ITEM.items() if k != "name"}
+    assert without(image(), ["nothing"]) == image()
 
 
 def test_a_batch_keeps_positions_keys_and_gaps() -> None:

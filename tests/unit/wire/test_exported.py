@@ -40,6 +40,20 @@ def test_an_export_of_another_kind_is_refused(other: dict[str, str]) -> None:
     assert "export the table again" in told.value.hint
 
 
+def test_an_increment_without_a_moment_is_refused_for_what_it_is() -> None:
+    """The service's summary of an increment has no exportTime; that it is none of the whole table is what counts."""
+    part = {k: v for k, v in SUMMARY.items() if k != "exportTime"} | {"exportType": "INCREMENTAL_EXPORT"}
+    with pytest.raises(Misconfigured, match="INCREMENTAL_EXPORT"):
+        read_summary(orjson.dumps(part))
+
+
+def test_an_export_that_lacks_something_is_refused_with_what_it_is() -> None:
+    """An export of an archive says what its items lack of the table's; nobody copies that for the table."""
+    lacking = summary_manifest(ABOUT, 3, 1_693_686_000_000, ["attribute card", "2 gaps"])
+    with pytest.raises(Misconfigured, match="lacks attribute card, 2 gaps"):
+        read_summary(lacking)
+
+
 @pytest.mark.parametrize(
     "data",
     [

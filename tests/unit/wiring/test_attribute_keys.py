@@ -1,5 +1,6 @@
 """The attribute policy of a configuration, and the file of its keys: what is refused, and by which words."""
 
+import asyncio
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 from pipeline.model.errors import Misconfigured
 from pipeline.model.facts import TableFacts
 from pipeline.settings import Settings
-from pipeline.wiring.attributes import guard_of, key_findings, make_key, read_keys, restoring_of, revealing_of
+from pipeline.testing.fakes import FakeObjectStore
+from pipeline.wiring.attributes import guard_of, key_findings, make_key, mirror_of, read_keys
+from pipeline.wiring.policies import kept_from, restoring_of, revealing_of
 from tests.unit.settings.configurations import RIGHT, load_text
 from tests.unit.settings.test_preflight import TEXT, Account, look
 
@@ -27,6 +30,7 @@ def configured(tmp_path: Path, *lines: str, text: str = RIGHT) -> Settings:
         (['drop_attributes = ["a"]', 'hash_attributes = ["a"]'], "attribute a is named twice", "in one of"),
         (['hash_attributes = ["a"]'], "topologies.copy.attributes_key_file: is missing", "attributes keygen"),
         (['encrypt_attributes = ["a"]'], "topologies.copy.attributes_key_file: is missing", "attributes keygen"),
+        (['drop_attributes = [" mail"]'], "topologies.copy.drop_attributes", "without spaces at its ends"),
         (['drop_attributes = [""]'], "topologies.copy.drop_attributes", "name of a top-level attribute"),
         (['drop_attributes = "a"'], "topologies.copy.drop_attributes", "list"),
     ],
@@ -109,13 +113,51 @@ def test_what_is_encrypted_goes_into_the_live_table_revealed_or_not_at_all(tmp_p
     settings = configured(tmp_path, 'encrypt_attributes = ["name"]', f'attributes_key_file = "{file}"')
     guard = guard_of(settings.topologies["copy"])
     assert guard is not None
-    sealed = guard.image(ITEM)
-    assert restoring_of(settings, "copy", reveal=True)(sealed) == ITEM
+    sealed, policy = guard.image(ITEM), settings.topologies["copy"].attributes
+    assert restoring_of(policy, revealing_of(settings, "copy", reveal=True))(sealed) == ITEM
     with pytest.raises(Misconfigured, match="attribute name is encrypted"):
-        restoring_of(settings, "copy", reveal=False)(sealed)
-    dropping = configured(tmp_path, 'drop_attributes = ["name"]')
-    with pytest.raises(Misconfigured, match="the live table would lose it"):
-        restoring_of(dropping, "copy", reveal=False)
+        restoring_of(policy, revealing_of(settings, "copy", reveal=False))(sealed)
+    plain = configured(tmp_path)
+    assert guard_of(plain.topologies["copy"]) is None
     with pytest.raises(Misconfigured, match="attributes_key_file: is missing, to reveal"):
-        revealing_of(dropping, "copy", reveal=True)
-    assert guard_of(configured(tmp_path).topologies["copy"]) is None
+        revealing_of(plain, "copy", reveal=True)
+
+
+def test_what_an_archive_ever_lacked_is_not_restored_into_the_live_table(tmp_path: Path) -> None:
+    """A policy that was taken out of the settings is still told by the archive: its items lack what they lack."""
+
+    async def story() -> None:
+        store = FakeObjectStore()
+        dropping = configured(tmp_path, 'drop_attributes = ["card"]').topologies["copy"]
+        await store.create(*dropping.attributes.note)
+        kept = await kept_from(store, configured(tmp_path).topologies["copy"])
+        with pytest.raises(Misconfigured, match="does not have the attribute card of all items"):
+            restoring_of(kept, None)
+        other = await kept_from(FakeObjectStore(), configured(tmp_path).topologies["copy"])
+        odd = b'{"id":{"S":"1"},"text":{"S":"fanout-hash:hello"},"bin":{"B":"ZmFub3V0LmUxAA=="}}'
+        assert restoring_of(other, None)(odd) == odd
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("key", ["drop_attributes", "hash_attributes", "encrypt_attributes"])
+def test_an_empty_variable_does_not_switch_a_policy_off(tmp_path: Path, key: str) -> None:
+    """`${X:-}` of a container's file is refused by its name; so is a slip of the variable's."""
+    text = RIGHT.replace("[topologies.copy]", '[topologies.copy]\ndrop_attributes = ["card"]')
+    with pytest.raises(Misconfigured, match=f"variable FANOUT_TOPOLOGIES_COPY_{key.upper()} is empty"):
+        load_text(tmp_path, text, {f"FANOUT_TOPOLOGIES_COPY_{key.upper()}": " "})
+    with pytest.raises(Misconfigured, match="there is no such setting") as told:
+        load_text(tmp_path, text, {f"FANOUT_TOPOLOGY_COPY_{key.upper()}": "mail"})
+    assert f"FANOUT_TOPOLOGIES_COPY_{key.upper()}" in told.value.hint
+
+
+def test_a_copy_is_compared_under_its_policy(tmp_path: Path) -> None:
+    """What a replica is to have lacks what it may not have, whatever the topology itself does to an item."""
+    text = (
+        RIGHT.split("[topologies.copy]")[0] + '[topologies.replica]\nregion = "eu-west-1"\ndrop_attributes = ["name"]\n'
+    )
+    mirror = mirror_of(load_text(tmp_path, text).topologies["replica"])
+    assert mirror is not None
+    assert mirror.expected(ITEM) == b'{"id":{"S":"1"}}'
+    assert mirror.held(ITEM) == ITEM
+    assert mirror_of(configured(tmp_path).topologies["copy"]) is None
