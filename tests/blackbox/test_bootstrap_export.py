@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.wire.export import CHECKSUM, FILES, STARTED, SUMMARY, About, DataFiles, checksum, files_manifest, listed
 from pipeline.wire.export import summary_manifest as summary_of
-from tests.blackbox.ends import items
+from tests.blackbox.ends import items, scan
 from tests.blackbox.stack import AWAY, Stack, eventually
 from tests.blackbox.test_bootstrap import ITEMS, Memory, copying, preload, row
 from tests.emulators import Emulators
@@ -78,7 +78,7 @@ def test_a_copy_of_an_export_ends_equal(emulators: Emulators, tmp_path: Path) ->
         memory = Memory()
         only = ("--export", place, "--topology", "replica")
         process = copying(stack, config, memory, *only)
-        time.sleep(2.0)
+        eventually("the copy has begun", SECONDS, lambda: EXPORT_ID in str(scan(client, stack.state)), 0.05)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         other = stack.fanout("bootstrap", "--export", place, "-c", str(config))
