@@ -16,7 +16,7 @@ from pipeline.model.shard import Shard
 from pipeline.ports import Clock, Log, StateRow
 
 KEPT_SECONDS = 300.0
-"""How often the stream is asked how long it keeps a record."""
+"""How often the stream is asked how long it keeps a record, and told, when a loss is near, to keep them longer."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ class StreamDelivery(Rounds):
         self.known: dict[str, Shard] = {}
         self._watch = LossWatch()
         self._asked_at: float | None = None
+        self._tried_at: float | None = None
         self.kept_ms = LOG_KEPT_MS_MIN
         """How long the stream keeps a record: asked for now and then, the least it can be until there is an answer."""
 
@@ -78,14 +79,13 @@ class StreamDelivery(Rounds):
                 for name in each.followers
             }
         )
-        if near and self.kept_ms < self._kept_ms_max and self._asked_at == now:
+        rested = self._tried_at is None or now - self._tried_at >= KEPT_SECONDS
+        if near and rested and self.kept_ms < self._kept_ms_max:
+            self._tried_at = now
             await self._keep_longer()
 
     async def _keep_longer(self) -> None:
-        """Have the stream keep its records twice as long, as far as it may; what goes wrong is told, and harms nothing.
-
-        Tried only when the stream has just been asked how long it keeps them, so that no call is made in every round.
-        """
+        """Have the stream keep its records twice as long, as far as it may; what goes wrong is told, no more."""
         wanted_ms = min(2 * self.kept_ms, self._kept_ms_max)
         try:
             await self._log.keep(wanted_ms)
