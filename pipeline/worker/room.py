@@ -74,8 +74,12 @@ class Room:
                 logger.error("%s: %s left its task", self._thread.name, type(error).__name__)  # noqa: TRY400
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
-        self._loop.close()
+        try:
+            self._loop.run_until_complete(asyncio.sleep(0))
+        except BaseException as error:  # noqa: BLE001  # of a task that answers its end so
+            logger.error("%s: %s left its task", self._thread.name, type(error).__name__)  # noqa: TRY400
+        finally:
+            self._loop.close()
 
 
 class RoomedSink:
@@ -100,11 +104,13 @@ class RoomedSink:
 
     async def close(self) -> None:
         """Close the sink and its room."""
-        if self._room is not None and self._sink is not None:
-            try:
+        if self._room is None:
+            return
+        try:
+            if self._sink is not None:
                 await self._room.run(self._sink.close)
-            finally:
-                self._room.close()
+        finally:
+            self._room.close()
 
     async def _open(self) -> None:
         if self._sink is None:
