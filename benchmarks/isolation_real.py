@@ -256,7 +256,7 @@ def main() -> None:
         for row in report(bench):
             print(row, flush=True)  # noqa: T201  # a program that reports
     load = os.getloadavg()
-    print(f"load {load[0]:.1f} / {load[1]:.1f} / {load[2]:.1f} over 1, 5, 15 min; logs in {folder}")  # noqa: T201
+    print(f"load {load[0]:.1f} / {load[1]:.1f} / {load[2]:.1f} over 1, 5, 15 min; logs in {folder}")  # noqa: T201  # a program that reports
 
 
 if __name__ == "__main__":

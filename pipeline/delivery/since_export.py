@@ -9,7 +9,8 @@ in a filter that can take a key for another: that costs a read, and no row.
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import TypeVar
 
 from pipeline.coordination.persist import persist
 from pipeline.delivery.reader import Place, ShardReader
@@ -28,17 +29,8 @@ UNIT_BYTES = 4096
 Answer = TypeVar("Answer")
 
 
-class Met(Protocol):
-    """Which keys were met; it may say yes to one that was not, never no to one that was."""
-
-    def add(self, keys: bytes) -> None:
-        """Remember a key."""
-
-    def __contains__(self, keys: bytes) -> bool: ...
-
-
 class KeyFilter:
-    """A Bloom filter of keys, of a size that is fixed."""
+    """A Bloom filter of keys, of a size that is fixed: yes may be wrong, no never is."""
 
     def __init__(self, bits: int = FILTER_BITS) -> None:
         self._bits = bits
@@ -76,7 +68,7 @@ class SinceExport:
         clock: Clock,
         chance: Chance,
         *,
-        met: Met | None = None,
+        met: KeyFilter | None = None,
         sure_ms: int = SURELY_KEPT_MS,
     ) -> None:
         self._log = log
@@ -87,7 +79,7 @@ class SinceExport:
         self._since_ms = since_ms
         self._clock = clock
         self._chance = chance
-        self._met: Met = met or KeyFilter()
+        self._met = met or KeyFilter()
         self._sure_ms = sure_ms
         self._turn = asyncio.Lock()
         self._open: dict[str, ShardReader] = {}
@@ -116,7 +108,7 @@ class SinceExport:
         stored: dict[bytes, bytes] = {}
         for start in range(0, len(touched), GET_ITEMS_MAX):
             some = touched[start : start + GET_ITEMS_MAX]
-            stored |= await self._persist(lambda some=some: self._items.get(self._table, some))  # type: ignore[misc]
+            stored |= await self._persist(partial(self._items.get, self._table, some))
         units = len(touched) + sum(len(image) // UNIT_BYTES for image in stored.values())
         anew = set(touched)
         return [(keys, stored.get(keys) if keys in anew else image) for keys, image in rows], float(units)

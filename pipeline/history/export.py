@@ -1,6 +1,7 @@
 """Writing an export: data files first, the summary last, so that what has a summary is whole."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from pipeline.model.backoff import CALLS
@@ -69,7 +70,7 @@ class Export:
         await self._insist(lambda: self._objects.replace(STARTED, b""))
         for name in found:
             if name != STARTED:
-                await self._insist(lambda name=name: self._objects.delete(name))  # type: ignore[misc]
+                await self._insist(partial(self._objects.delete, name))
 
     async def write(
         self,

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.coordination.persist import persist
-from pipeline.model.errors import Misconfigured
+from pipeline.model.errors import Misconfigured, RetryLater
 from pipeline.ports import ObjectStore
 from pipeline.settings import ConfiguredTopology, Settings
 from pipeline.wire.attributes import POLICIES, AttributePolicy, Image, Revealing, must_be_open
@@ -46,8 +46,12 @@ async def note_policies(parts: Parts) -> None:
                 partial(objects.create, *configured.attributes.note),
                 parts.around.clock,
                 parts.around.chance,
-                retried=lambda error, _: logger.warning("the note of the policy of %s waits: %s", name, error),  # noqa: B023
+                retried=partial(_waits, name),
             )
+
+
+def _waits(name: str, error: RetryLater, _attempt: int) -> None:
+    logger.warning("the note of the policy of %s waits: %s", name, error)
 
 
 async def kept_from(objects: ObjectStore, configured: ConfiguredTopology) -> AttributePolicy:

@@ -71,13 +71,13 @@ class Room:
             try:
                 self._loop.run_forever()
             except BaseException as error:  # noqa: BLE001  # SystemExit of a task that the plugin started itself
-                logger.error("%s: %s left its task", self._thread.name, type(error).__name__)  # noqa: TRY400
+                logger.error("%s: %s left its task", self._thread.name, type(error).__name__)  # noqa: TRY400  # no traceback: it may quote items
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
         try:
             self._loop.run_until_complete(asyncio.sleep(0))
         except BaseException as error:  # noqa: BLE001  # of a task that answers its end so
-            logger.error("%s: %s left its task", self._thread.name, type(error).__name__)  # noqa: TRY400
+            logger.error("%s: %s left its task", self._thread.name, type(error).__name__)  # noqa: TRY400  # no traceback: it may quote items
         finally:
             self._loop.close()
 
