@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.aws.items import DynamoDBItemStore
 from pipeline.aws.session import CONTROL, Aws
-from pipeline.aws.tables import POSITIONS_KEY, KeyAttribute, Tables
+from pipeline.aws.tables import POSITIONS_KEY, Tables
 from pipeline.history.moment import text_of
 from pipeline.history.standby import Round, Standby
 from pipeline.model.errors import Misconfigured, RetryLater
@@ -60,7 +60,7 @@ async def _follow(parts: Parts, question: Question, into: str, once: bool, tell:
 async def _tables(parts: Parts, source: Source, region: str, table: str) -> None:
     """Create the standby and the table beside it where they are missing. Raises Misconfigured for other keys."""
     tables = Tables(parts.aws.dynamodb(region, CONTROL), parts.around.clock)
-    keys = [KeyAttribute(*pair) for pair in zip(source.schema.names, source.schema.types, strict=True)]  # type: ignore[arg-type]
+    keys = source.key_attributes
     known = await tables.describe(table)
     if known is not None and known.keys != tuple(keys):
         raise Misconfigured(

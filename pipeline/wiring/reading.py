@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pipeline.aws.folder import FolderObjectStore
 from pipeline.aws.objects import S3ObjectStore
 from pipeline.aws.session import READ
+from pipeline.aws.tables import KeyAttribute
 from pipeline.history.archive import segments
 from pipeline.history.base import Base, base_at, origin, starts_of
 from pipeline.history.item import schema_keys
@@ -51,6 +52,12 @@ class Source(NamedTuple):
     def traces_of(self) -> Beginning | None:
         """Return what the traces of a reading are to begin with."""
         return None if self.base is None else self.base.traces
+
+    @property
+    def key_attributes(self) -> list[KeyAttribute]:
+        """Return the table's key as a table is made with it."""
+        pairs = zip(self.schema.names, self.schema.types, strict=True)
+        return [KeyAttribute(*pair) for pair in pairs]  # type: ignore[arg-type]  # S, N and B: checked when it was read
 
     def scope(self, keys: Sequence[str] = (), starts: Sequence[str] = ()) -> Scope:
         """Return the scope of key arguments and prefix arguments. Raises Misconfigured."""

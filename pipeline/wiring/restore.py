@@ -10,7 +10,7 @@ import orjson
 
 from pipeline.aws.items import DynamoDBItemStore
 from pipeline.aws.session import CONTROL, Aws
-from pipeline.aws.tables import KeyAttribute, Tables
+from pipeline.aws.tables import Tables
 from pipeline.history.cost import usd
 from pipeline.history.keys import Scope
 from pipeline.history.moment import Moment, moment, text_of
@@ -211,7 +211,7 @@ class _Restore:
             return report
         if not exists:
             tables = Tables(self._parts.aws.dynamodb(place.region, CONTROL), self._parts.around.clock)
-            await tables.create(place.table, _attributes(source))
+            await tables.create(place.table, source.key_attributes)
         note = Note(
             note_store(self._parts, self._question.topology),
             self._parts.around.clock.now_ms(),
@@ -234,7 +234,7 @@ class _Restore:
             raise Misconfigured(
                 f"there is no table {place}", hint="it was deleted: restore into it with --at, as a new one"
             )
-        if described is not None and described.keys != tuple(_attributes(source)):
+        if described is not None and described.keys != tuple(source.key_attributes):
             raise Misconfigured(
                 f"the table {place} has other key attributes than {source.schema}", hint="give another name"
             )
@@ -274,10 +274,6 @@ async def _holds_items(items: DynamoDBItemStore, table: str) -> bool:
     async for _ in items.scan(table):
         return True
     return False
-
-
-def _attributes(source: Source) -> list[KeyAttribute]:
-    return [KeyAttribute(*pair) for pair in zip(source.schema.names, source.schema.types, strict=True)]  # type: ignore[arg-type]
 
 
 async def _unknown(traces: Traces, scope: Scope) -> list[Any]:
