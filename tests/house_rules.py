@@ -16,6 +16,7 @@ FILE_BYTES_MAX = 200 * 1024
 
 VAGUE = frozenset(["common", "helper", "helpers", "manager", "managers", "misc", "util", "utils"])
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X])\b")  # spelt so that it does not find itself
+SILENCED_BARE = re.compile(r"#\s*(?:noqa\b[^#]*|type: ignore\b[^#]*)$")  # nothing follows the mark
 NAMED_MODULE = re.compile(r"`((?:pipeline|topologies)/[\w/]+\.py)`")
 CHANGE_GROUPS = frozenset(["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"])
 
@@ -148,6 +149,12 @@ def unfinished(path: str, text: str) -> list[str]:
     """Complain about words that mark something as not done."""
     lines = enumerate(text.splitlines(), 1)
     return [f"{path}:{n} says {m.group()}: finish it" for n, line in lines if (m := UNFINISHED.search(line))]
+
+
+def silenced_without_reason(sources: Sources) -> list[str]:
+    """Complain about lines that silence a checker and do not say why."""
+    lines = ((path, n, line) for path, text in sources.items() for n, line in enumerate(text.splitlines(), 1))
+    return [f"{path}:{n} silences a checker: say why" for path, n, line in lines if SILENCED_BARE.search(line)]
 
 
 def large_files(sizes: Mapping[str, int]) -> list[str]:

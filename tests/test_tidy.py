@@ -64,6 +64,10 @@ class TestThisRepository:
         found = [c for p, text in texts.items() for c in rules.unfinished(p.relative_to(ROOT).as_posix(), text)]
         require_none(found)
 
+    def test_every_silenced_line_says_why(self) -> None:
+        """Where a checker is told to look away, the reason stands beside it."""
+        require_none(rules.silenced_without_reason(CODE | TESTS))
+
     def test_no_file_is_large(self) -> None:
         """The repository holds text that people wrote, and locks."""
         require_none(rules.large_files({p.relative_to(ROOT).as_posix(): p.stat().st_size for p in rules.files(ROOT)}))
@@ -162,6 +166,14 @@ class TestRules:
         word = "TO" + "DO"
         assert rules.unfinished("a.py", f"x = 1\n# {word}: more\n") == [f"a.py:2 says {word}: finish it"]
         assert rules.unfinished("a.py", f"my{word}s\n") == []
+
+    def test_silenced_without_reason(self) -> None:
+        """A reason after the mark passes; the bare mark is found."""
+        for mark in ("no" + "qa: S104", "type: " + "ignore[misc]"):
+            assert rules.silenced_without_reason({"a.py": f"x = 1  # {mark}  # it is a sample"}) == []
+            assert rules.silenced_without_reason({"a.py": f"\nx = 1  # {mark}"}) == [
+                "a.py:2 silences a checker: say why"
+            ]
 
     def test_large_files(self) -> None:
         """Locks may be large, nothing else may."""

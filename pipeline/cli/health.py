@@ -11,7 +11,7 @@ from pipeline.telemetry.logs import printable
 
 PATH = "/health"
 BODY_BYTES_MAX = 64 * 1024
-ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 # nothing is bound here: where a server listens on all, ask loopback
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is bound here: where a server listens on all, ask loopback
 """Where to ask a server that listens on every address."""
 
 

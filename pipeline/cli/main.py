@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except Exception as error:  # noqa: BLE001 # the last line of defence: whatever it is, it is told in one line
+    except Exception as error:  # noqa: BLE001  # the last line of defence: whatever it is, it is told in one line
         return tell(error, debug=shared.debug)
     return code if isinstance(code, int) else DONE
 

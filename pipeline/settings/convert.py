@@ -34,7 +34,7 @@ def build(declared: type[T], values: Mapping[str, object], section: str, *, besi
     what the class itself refuses when it is made. Values are not repeated in the message.
     """
     hints = get_type_hints(declared, include_extras=True)
-    fields = {field.name: field for field in dataclasses.fields(declared) if field.init}  # type: ignore[arg-type] # a dataclass by contract, which `type[T]` cannot say
+    fields = {field.name: field for field in dataclasses.fields(declared) if field.init}  # type: ignore[arg-type]  # a dataclass by contract, which `type[T]` cannot say
     for key in values:
         if key not in fields:
             raise unknown(f"{section}.{key}", key, {*fields, *beside})

@@ -23,8 +23,8 @@ class ParquetFiles:
 
     def __init__(self, keys: Mapping[str, str], bytes_max: int) -> None:
         try:
-            import pyarrow as pa  # noqa: PLC0415  # an extra that need not be installed  # an extra: most installations do without
-            from pyarrow import parquet  # noqa: PLC0415
+            import pyarrow as pa  # noqa: PLC0415  # an extra: most installations do without
+            from pyarrow import parquet  # noqa: PLC0415  # likewise
         except ImportError as error:
             raise Misconfigured("--format parquet needs PyArrow", hint="pip install 'fanout[parquet]'") from error
         self._arrow: Any = pa

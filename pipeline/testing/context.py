@@ -94,8 +94,8 @@ class StoresContext:
         bucket: str,
         prefix: str = "",
         *,
-        region: str = "",  # noqa: ARG002 - a bucket's name is unique in all regions
-        storing: Storing | None = None,  # noqa: ARG002 - a fake keeps everything
+        region: str = "",  # noqa: ARG002  # a bucket's name is unique in all regions
+        storing: Storing | None = None,  # noqa: ARG002  # a fake keeps everything
     ) -> ObjectStore:
         """Return a bucket's objects under a prefix."""
         return self.stores.objects(bucket, prefix).behind(self.faults)

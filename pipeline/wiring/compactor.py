@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 
 from pipeline.aws.session import Aws
 from pipeline.coordination.alone import Alone
@@ -64,7 +65,7 @@ class Compactor:
         try:
             while True:
                 at_ms = due_ms(self._parts.around.clock.now_ms(), self._hours)
-                if at_ms > self._settled_ms and await room.run(lambda at_ms=at_ms: self._see_to(at_ms)):  # type: ignore[misc]
+                if at_ms > self._settled_ms and await room.run(partial(self._see_to, at_ms)):
                     self._settled_ms = at_ms
                 await self._parts.around.clock.sleep(LOOK_SECONDS)
         finally:

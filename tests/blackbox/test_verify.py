@@ -1,6 +1,7 @@
 """`fanout verify` on emulators: planted differences are found and repaired while changes flow, in two modes."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -30,8 +31,12 @@ def test_planted_differences_are_found_and_repaired(stack_of: Callable[..., Stac
     here, away = stack.client("dynamodb"), stack.client("dynamodb", AWAY)
     service = stack.service("run", config, "run").start()
     fill(here, stack.tables[0], ITEMS)
+
+    def full(name: str) -> bool:
+        return len(scan(away, name)) == ITEMS
+
     for name in copies.values():
-        eventually(f"{name} is filled", SECONDS, lambda name=name: len(scan(away, name)) == ITEMS, 0.5)  # type: ignore[misc]
+        eventually(f"{name} is filled", SECONDS, partial(full, name), 0.5)
     workload = Workload(stack, changes=CHANGES, keys=100, per_second=200)
     workload.start()
     expected = {topology: plant(away, name, ITEMS, PLANTED, seed=1) for topology, name in copies.items()}

@@ -28,11 +28,11 @@ class FakeKms:
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
 
-    def get_public_key(self, *, KeyId: str) -> dict[str, bytes]:  # noqa: N803 - AWS's name
+    def get_public_key(self, *, KeyId: str) -> dict[str, bytes]:  # noqa: N803  # AWS's name
         """Answer with the public half."""
         return {"PublicKey": self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)}
 
-    def sign(self, *, KeyId: str, Message: bytes, MessageType: str, SigningAlgorithm: str) -> dict[str, bytes]:  # noqa: N803 - AWS's names
+    def sign(self, *, KeyId: str, Message: bytes, MessageType: str, SigningAlgorithm: str) -> dict[str, bytes]:  # noqa: N803  # AWS's names
         """Sign a digest."""
         assert (MessageType, SigningAlgorithm, len(Message)) == (
             "DIGEST",

@@ -4,6 +4,7 @@ The seed that is known to find a bug is tried first. When the worlds have change
 tried from 0 on, and the table says which have moved; `--keep` writes it.
 """
 
+import asyncio
 import gc
 import logging
 import multiprocessing
@@ -53,6 +54,7 @@ def quiet() -> Iterator[None]:
     sys.unraisablehook = lambda _: None
     logging.disable(logging.CRITICAL)
     gc.disable()
+    asyncio.set_event_loop(None)  # a dropped task's `finally` that asks for a loop gets an error, not a new one
     try:
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # "was never awaited": it was killed
             yield

@@ -76,10 +76,7 @@ class Stage:
         """Return the Faust app of a worker with these sinks, one change a batch."""
         appetite = Appetite(1, 1 << 20, 0.0, frozenset({"orders"}))
         chance = SeededChance(2)
-        runners = {
-            name: runner(name, partial(dict.get, sinks, name), appetite, self.clock, chance)  # type: ignore[arg-type]
-            for name in sinks
-        }
+        runners = {name: runner(name, partial(sinks.__getitem__, name), appetite, self.clock, chance) for name in sinks}
         delivery = delivery_of(self.around("worker"), runners)
         metrics = PipelineCollector([], delivery, runners)
         work = Work("changes", [], delivery, runners, 0.2, 0.05, DRAIN_SECONDS, "127.0.0.1", 0, dict, dict, metrics)

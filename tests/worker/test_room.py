@@ -1,8 +1,8 @@
 """A plugin in a thread of its own: what blocks or ends there stops nothing else. Real threads, real time."""
 
 import asyncio
-import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -83,7 +83,7 @@ def test_a_write_that_blocks_its_thread_blocks_no_other(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("deed", "named"),
     [
-        (lambda: os.sys.exit(3), "PluginExit"),  # type: ignore[attr-defined]
+        (lambda: sys.exit(3), "PluginExit"),
         (lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN), "ValueError"),
         (lambda: (_ for _ in ()).throw(KeyboardInterrupt()), "PluginExit"),
     ],

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,12 @@ SECONDS_MAX = 10.0
 def context(aws: Aws, name: str) -> SinkContext:
     """Return what a topology of this name is lent."""
     return SinkContext(name, "changes/0123", {"orders": "us-east-1"}, "us-east-1", aws, SystemClock())
+
+
+def threads_of(adapter: Any) -> Caller[Any]:
+    """Return the threads by which an adapter writes, which it shows nobody."""
+    caller: Caller[Any] = adapter._writes
+    return caller
 
 
 @contextmanager
@@ -42,9 +49,9 @@ def all_hung(caller: Caller[object], calls: int) -> Iterator[asyncio.AbstractEve
 def test_hung_calls_of_one_topology_leave_the_others_their_threads(aws: Aws) -> None:
     """With all threads of the archive's share hung, and more calls waiting, replica, capture and leases go on."""
     archive, replica = context(aws, "archive").objects("bucket"), context(aws, "replica").items("us-east-1")
-    others = [replica._writes, aws.share("capture").streams("us-east-1"), aws.dynamodb("us-east-1", STATE)]  # type: ignore[attr-defined]
+    others = [threads_of(replica), aws.share("capture").streams("us-east-1"), aws.dynamodb("us-east-1", STATE)]
     others += [aws.kinesis("us-east-1", READ), aws.kinesis("us-east-1", WRITE)]
-    with all_hung(archive._writes, 2 * WRITE.threads) as loop:  # type: ignore[attr-defined]
+    with all_hung(threads_of(archive), 2 * WRITE.threads) as loop:
         for other in others:
             assert loop.run_until_complete(asyncio.wait_for(other.run(lambda: 7), SECONDS_MAX)) == 7
 
@@ -54,7 +61,7 @@ def test_a_share_is_bounded_and_made_once(aws: Aws) -> None:
     """However many calls wait, a share has no more threads than its purpose says; asked for again it is the same."""
     archive = context(aws, "archive").objects("bucket")
     before = threading.active_count()
-    with all_hung(archive._writes, 3 * WRITE.threads):  # type: ignore[attr-defined]
+    with all_hung(threads_of(archive), 3 * WRITE.threads):
         assert threading.active_count() - before == WRITE.threads
     assert aws.share("topology-archive") is aws.share("topology-archive")
 
@@ -73,7 +80,7 @@ def test_without_file_descriptors_calls_wait_and_go_on_afterwards(aws: Aws, tmp_
     loop = asyncio.new_event_loop()
     loop.run_until_complete(folder.create("first", b"1"))
     archive = context(aws, "archive").objects("bucket")
-    loop.run_until_complete(archive._writes.run(lambda: 0))  # type: ignore[attr-defined]
+    loop.run_until_complete(threads_of(archive).run(lambda: 0))
     with no_descriptors_left():
         for call in (folder.create("second", b"2"), archive.create("name", b"data")):
             with pytest.raises(RetryLater):

@@ -21,7 +21,7 @@ def serving(status: int, body: str) -> Iterator[int]:
             self.end_headers()
             self.wfile.write(body.encode())
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # the name the base class has
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name the base class has
             """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:

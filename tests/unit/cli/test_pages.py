@@ -40,7 +40,7 @@ class ShoutSettings:
 
 def test_a_plugin_is_described_by_its_own_words() -> None:
     """A setting's docstring is its meaning; a pipe in it does not break the table."""
-    part = topology_part(Topology("shout", ShoutSettings, lambda _settings, _context: None))  # type: ignore[arg-type, return-value] # no sink is made here
+    part = topology_part(Topology("shout", ShoutSettings, lambda _settings, _context: None))  # type: ignore[arg-type, return-value]  # no sink is made here
     assert "| `words` | a list, each text | required | What to shout, word by word. |" in part
     assert "| `volume` | a whole number | `11` |  |" in part
     assert "| `quiet` | true or false | `false` | A \\| B. |" in part

@@ -292,7 +292,7 @@ def test_a_close_that_hangs_ends_too() -> None:
     async def story() -> None:
         stage = Stage(nothing)
         await stage.write(shard("s"), 1)
-        stage.made[0].close = asyncio.Event().wait  # type: ignore[method-assign,assignment]
+        stage.made[0].close = asyncio.Event().wait  # type: ignore[method-assign,assignment]  # a plugin whose close never ends
         task = asyncio.ensure_future(stage.keeper.close())
         await stage.clock.advance(DEADLINE_SECONDS + 1)
         assert task.done()

@@ -14,7 +14,7 @@ def test_a_batch_cannot_be_changed_in_place() -> None:
         with pytest.raises(AttributeError):
             setattr(given, name, value)
     with pytest.raises(AttributeError):
-        change.after = b""  # type: ignore[misc]
+        change.after = b""  # type: ignore[misc]  # what is forbidden is tried
     with pytest.raises(TypeError):
-        given.changes[0] = change  # type: ignore[index]
+        given.changes[0] = change  # type: ignore[index]  # likewise
     assert isinstance(change.after, bytes)

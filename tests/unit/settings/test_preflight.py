@@ -69,7 +69,7 @@ class Account:
     def with_log(self, **changed: object) -> "Account":
         """Return the account with its stream changed."""
         place = ("us-east-1", "orders-changes")
-        return replace(self, logs={**self.logs, place: self.logs[place]._replace(**changed)})  # type: ignore[arg-type] # fields by name, each of its own type
+        return replace(self, logs={**self.logs, place: self.logs[place]._replace(**changed)})  # type: ignore[arg-type]  # fields by name, each of its own type
 
     def without(self, what: str, name: object) -> "Account":
         """Return the account with something removed."""
