@@ -15,8 +15,6 @@ from pipeline.wire.json import canonical_keys
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-GET_ITEMS_MAX = 100
-
 
 class _Left(msgspec.Struct):
     keys: list[msgspec.Raw] = msgspec.field(name="Keys", default_factory=list)

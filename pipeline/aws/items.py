@@ -13,11 +13,11 @@ from botocore.exceptions import ClientError
 from pipeline.aws import raw
 from pipeline.aws.errors import code_of, translated, with_reason
 from pipeline.aws.exchange import exchange
-from pipeline.aws.getting import GET_ITEMS_MAX, get
+from pipeline.aws.getting import get
 from pipeline.aws.session import READ, WRITE, Aws
 from pipeline.aws.tables import POSITIONS_KEY, Tables
 from pipeline.model.errors import Corrupt, Misconfigured, Rejected, RetryLater
-from pipeline.ports import Clock, ItemWrite
+from pipeline.ports import GET_ITEMS_MAX, Clock, ItemWrite
 from pipeline.wire.json import canonical_keys
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class DynamoDBItemStore:
         return _unprocessed(writes, body)
 
     async def get(self, table: str, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return those of up to 100 items that exist, consistently read; what an answer leaves out is asked again."""
+        """Return those of up to GET_ITEMS_MAX items that exist; what an answer leaves out is asked again."""
         assert len(keys) <= GET_ITEMS_MAX
         with translated("dynamodb:BatchGetItem", f"table {table}"):
             return await self._reads.run(get, self._reads.client, table, keys)

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipeline.ports import ItemStore, RowPage
-
-GET_ITEMS_MAX = 100
-UNIT_BYTES = 4096
+from pipeline.model.capacity import units_of_get
+from pipeline.ports import GET_ITEMS_MAX, ItemStore, RowPage
 
 
 class ChosenRows:
@@ -25,7 +23,7 @@ class ChosenRows:
         for offset in range(0, len(some), GET_ITEMS_MAX):
             stored |= await self._items.get(self.table, some[offset : offset + GET_ITEMS_MAX])
         end = begin + len(some)
-        units = len(some) + sum(len(image) // UNIT_BYTES for image in stored.values())
+        units = units_of_get(len(some), stored.values())
         rows = tuple((keys, stored.get(keys)) for keys in some)
         return RowPage(rows, b"%d" % end if end < len(self._keys) else None, units)
 

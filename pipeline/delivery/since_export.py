@@ -14,17 +14,16 @@ from typing import TypeVar
 
 from pipeline.coordination.persist import persist
 from pipeline.delivery.reader import Place, ShardReader
+from pipeline.model.capacity import units_of_get
 from pipeline.model.change import Change, ChangeKind
 from pipeline.model.gap import SURELY_KEPT_MS
 from pipeline.model.snapshot import CHUNK_ROWS_MAX, OPENS, is_of_export, is_row
-from pipeline.ports import Chance, Clock, ItemStore, Log, ObjectStore, Rows
+from pipeline.ports import GET_ITEMS_MAX, Chance, Clock, ItemStore, Log, ObjectStore, Rows
 
 POLL_SECONDS = 0.5
 FILTER_BITS = 1 << 29
 """64 MB: of ten million keys met, three in a hundred thousand others are read though nothing happened to them."""
 FILTER_HASHES = 4
-GET_ITEMS_MAX = 100
-UNIT_BYTES = 4096
 
 Answer = TypeVar("Answer")
 
@@ -109,7 +108,7 @@ class SinceExport:
         for start in range(0, len(touched), GET_ITEMS_MAX):
             some = touched[start : start + GET_ITEMS_MAX]
             stored |= await self._persist(partial(self._items.get, self._table, some))
-        units = len(touched) + sum(len(image) // UNIT_BYTES for image in stored.values())
+        units = units_of_get(len(touched), stored.values())
         anew = set(touched)
         return [(keys, stored.get(keys) if keys in anew else image) for keys, image in rows], float(units)
 

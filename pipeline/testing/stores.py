@@ -8,14 +8,13 @@ import orjson
 
 from pipeline.aws.names import checked, checked_prefix
 from pipeline.model.errors import Misconfigured, Rejected
-from pipeline.ports import ItemWrite, StateRow
+from pipeline.ports import GET_ITEMS_MAX, ItemWrite, StateRow
 from pipeline.testing.faults import Faults
 from pipeline.testing.table import FakeTable, Refused
 from pipeline.wire.diff import canonical_item
 
 TRANSACT_WRITES_MAX = 99
 BATCH_WRITES_MAX = 25
-GET_ITEMS_MAX = 100
 
 
 class FakeStateStore:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 import orjson
 
+from pipeline.model.capacity import READ_UNIT_BYTES
 from pipeline.model.change import Change, ChangeKind
 from pipeline.model.errors import Gap
 from pipeline.model.shard import Shard
@@ -19,7 +20,6 @@ ITEM_BYTES_MAX = 400 * 1024
 ITERATOR_SECONDS = 15 * 60.0
 PAGE_CHANGES_MAX = 1_000
 READ_ROWS_MAX = 1_000
-READ_UNIT_BYTES = 4096
 _HASHES = 1 << 64
 _SEQUENCE_FIRST = 10**24 - 50
 """The stream's sequence numbers grow by a digit early on, as AWS's do: whoever compares them as text finds out."""

@@ -9,13 +9,12 @@ from typing import NamedTuple
 
 import orjson
 
-from pipeline.ports import ItemStore, RowPage, TableReader
+from pipeline.ports import GET_ITEMS_MAX, ItemStore, RowPage, TableReader
 from pipeline.verification.compare import GLOBAL_TABLE_MARK
 from pipeline.wire.diff import canonical_item
 
 Image = Callable[[bytes], bytes | None]
 
-GET_ITEMS_MAX = 100
 IN_SOURCE = b"s"
 IN_COPY = b"c"
 """What the start of a page begins with: first the table's own pages, then those of each copy."""

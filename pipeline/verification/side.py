@@ -9,13 +9,11 @@ import orjson
 
 from pipeline.coordination.pace import Pace
 from pipeline.coordination.persist import persist
-from pipeline.ports import Chance, Clock, ItemStore, RowPage, TableReader
+from pipeline.model.capacity import units_of_get
+from pipeline.ports import GET_ITEMS_MAX, Chance, Clock, ItemStore, RowPage, TableReader
 from pipeline.verification.compare import digest_of
 
-GET_ITEMS_MAX = 100
 PAGE_ROWS_MAX = 1_000
-UNIT_BYTES = 4096
-"""What one read unit reads of an item, consistently."""
 ABSENT = b""
 """Stands for the digest of an item that is not there."""
 
@@ -70,7 +68,7 @@ class Side:
         for start in range(0, len(wanted), GET_ITEMS_MAX):
             some = wanted[start : start + GET_ITEMS_MAX]
             stored = await self._reading.persist(partial(self._items.get, self._reader.table, some))
-            await self._reading.spend(len(some) + sum(len(image) // UNIT_BYTES for image in stored.values()))
+            await self._reading.spend(units_of_get(len(some), stored.values()))
             found.update(self.seen(stored))
         return found
 

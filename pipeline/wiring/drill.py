@@ -22,7 +22,7 @@ from pipeline.history.trace import NOW, equal
 from pipeline.history.traces import Traces
 from pipeline.history.watermark import Watermark
 from pipeline.model.errors import Misconfigured
-from pipeline.ports import ObjectStore, Signer
+from pipeline.ports import GET_ITEMS_MAX, ObjectStore, Signer
 from pipeline.settings import Settings
 from pipeline.wire.attributes import without
 from pipeline.wire.root import signed
@@ -34,7 +34,6 @@ from pipeline.wiring.reading import Question, Source, aside, source_of
 from pipeline.wiring.restore_report import note_store
 from pipeline.wiring.roots import signer_of
 
-GET_ITEMS_MAX = 100
 LATER_LOOKS_MAX = 30
 LATER_SECONDS = 2.0
 """How often, and how far apart, it is looked whether a change that the live table shows has reached the archive."""
@@ -82,9 +81,9 @@ class _Drill:
     async def run(self) -> dict[str, Any]:
         """Restore, compare, measure, sign, store."""
         clock = self._parts.around.clock
-        archive_of(self._parts, self._question.topology)
+        objects = archive_of(self._parts, self._question.topology)
         configured = self._parts.settings.topologies[self._question.topology]
-        self._left_out = (await kept_from(archive_of(self._parts, configured.name), configured)).names
+        self._left_out = (await kept_from(objects, configured)).names
         await self._signer()  # a drill takes long: a key that cannot be used is told before
         reach = await reach_of(self._parts, self._question.topology)
         asked_ms = clock.now_ms()

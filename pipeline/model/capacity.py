@@ -1,0 +1,10 @@
+"""What reading items takes of a table's capacity."""
+
+from collections.abc import Iterable
+
+READ_UNIT_BYTES = 4096
+
+
+def units_of_get(asked: int, images: Iterable[bytes]) -> int:
+    """Return the units of reading so many items consistently: one each, and more for the large ones that are there."""
+    return asked + sum(len(image) // READ_UNIT_BYTES for image in images)
