@@ -11,9 +11,6 @@ from pipeline.model.change import Change
 from pipeline.model.facts import LogFacts, TableFacts
 from pipeline.model.shard import Shard
 
-GET_ITEMS_MAX = 100
-"""What `ItemStore.get` takes at once."""
-
 FieldValue = str | int | bytes | frozenset[str]
 
 
@@ -209,10 +206,7 @@ class ItemStore(Protocol):
         """
 
     async def get(self, table: str, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return those of up to GET_ITEMS_MAX items that exist, by canonical keys, read consistently.
-
-        Raises RetryLater.
-        """
+        """Return those of up to 100 items that exist, read consistently, by canonical keys. Raises RetryLater."""
 
     async def replace(self, write: ItemWrite, seen: bytes | None) -> bool:
         """Put or delete one item if what is stored equals `seen`, by value; None: if nothing is stored.

@@ -16,8 +16,9 @@ from pipeline.aws.exchange import exchange
 from pipeline.aws.getting import get
 from pipeline.aws.session import READ, WRITE, Aws
 from pipeline.aws.tables import POSITIONS_KEY, Tables
+from pipeline.model.capacity import GET_ITEMS_MAX
 from pipeline.model.errors import Corrupt, Misconfigured, Rejected, RetryLater
-from pipeline.ports import GET_ITEMS_MAX, Clock, ItemWrite
+from pipeline.ports import Clock, ItemWrite
 from pipeline.wire.json import canonical_keys
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipeline.model.capacity import units_of_get
-from pipeline.ports import GET_ITEMS_MAX, ItemStore, RowPage
+from pipeline.model.capacity import GET_ITEMS_MAX, units_of_get
+from pipeline.ports import ItemStore, RowPage
 
 
 class ChosenRows:

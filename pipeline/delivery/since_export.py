@@ -14,11 +14,11 @@ from typing import TypeVar
 
 from pipeline.coordination.persist import persist
 from pipeline.delivery.reader import Place, ShardReader
-from pipeline.model.capacity import units_of_get
+from pipeline.model.capacity import GET_ITEMS_MAX, units_of_get
 from pipeline.model.change import Change, ChangeKind
 from pipeline.model.gap import SURELY_KEPT_MS
 from pipeline.model.snapshot import CHUNK_ROWS_MAX, OPENS, is_of_export, is_row
-from pipeline.ports import GET_ITEMS_MAX, Chance, Clock, ItemStore, Log, ObjectStore, Rows
+from pipeline.ports import Chance, Clock, ItemStore, Log, ObjectStore, Rows
 
 POLL_SECONDS = 0.5
 FILTER_BITS = 1 << 29

@@ -1,7 +1,9 @@
-"""What reading items takes of a table's capacity."""
+"""Reading items by their keys: how many at once, and what it takes of the table's capacity."""
 
 from collections.abc import Iterable
 
+GET_ITEMS_MAX = 100
+"""What BatchGetItem takes, and `ItemStore.get`."""
 READ_UNIT_BYTES = 4096
 
 

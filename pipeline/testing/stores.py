@@ -7,8 +7,9 @@ from typing import Any, Self
 import orjson
 
 from pipeline.aws.names import checked, checked_prefix
+from pipeline.model.capacity import GET_ITEMS_MAX
 from pipeline.model.errors import Misconfigured, Rejected
-from pipeline.ports import GET_ITEMS_MAX, ItemWrite, StateRow
+from pipeline.ports import ItemWrite, StateRow
 from pipeline.testing.faults import Faults
 from pipeline.testing.table import FakeTable, Refused
 from pipeline.wire.diff import canonical_item

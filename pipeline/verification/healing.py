@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import orjson
 
-from pipeline.ports import GET_ITEMS_MAX, ItemStore, RowPage, TableReader
+from pipeline.model.capacity import GET_ITEMS_MAX
+from pipeline.ports import ItemStore, RowPage, TableReader
 from pipeline.verification.compare import GLOBAL_TABLE_MARK
 from pipeline.wire.diff import canonical_item
 

@@ -9,8 +9,8 @@ import orjson
 
 from pipeline.coordination.pace import Pace
 from pipeline.coordination.persist import persist
-from pipeline.model.capacity import units_of_get
-from pipeline.ports import GET_ITEMS_MAX, Chance, Clock, ItemStore, RowPage, TableReader
+from pipeline.model.capacity import GET_ITEMS_MAX, units_of_get
+from pipeline.ports import Chance, Clock, ItemStore, RowPage, TableReader
 from pipeline.verification.compare import digest_of
 
 PAGE_ROWS_MAX = 1_000

@@ -21,8 +21,9 @@ from pipeline.history.reading import Pass, gather, must_be_complete, must_have_b
 from pipeline.history.trace import NOW, equal
 from pipeline.history.traces import Traces
 from pipeline.history.watermark import Watermark
+from pipeline.model.capacity import GET_ITEMS_MAX
 from pipeline.model.errors import Misconfigured
-from pipeline.ports import GET_ITEMS_MAX, ObjectStore, Signer
+from pipeline.ports import ObjectStore, Signer
 from pipeline.settings import Settings
 from pipeline.wire.attributes import without
 from pipeline.wire.root import signed

@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 
 from pipeline.coordination.copies import Copies, Phase
-from pipeline.testing.table import READ_UNIT_BYTES
+from pipeline.model.capacity import READ_UNIT_BYTES
 from tests.simulation.copying import CopyWorld
 from tests.simulation.gate import quiet
 from tests.simulation.loop import SimLoop
