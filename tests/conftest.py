@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -63,7 +64,9 @@ def aws_on(emulators: Emulators, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have what tests say printed."""
+    """Have what tests say printed, and let Ctrl-C reach the processes of tests that a script began in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(Summary())
 
 

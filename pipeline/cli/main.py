@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 
 import click
 
@@ -88,13 +89,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else DONE
 
 
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script began it in the background, deaf to Ctrl-C alone
+        signal.default_int_handler(number, frame)
+    signal.raise_signal(signal.SIGINT)  # to whoever handles it: a running event loop does
+
+
 @contextmanager
 def _ending_like_ctrl_c() -> Iterator[None]:
     """Let SIGTERM, and the closing of the terminal, clean up as Ctrl-C does; a service has handlers of its own."""
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
     ours = [each for each, handler in before.items() if handler is signal.SIG_DFL]  # not where nohup has it ignored
     for each in ours:
-        signal.signal(each, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(each, _interrupted)
     try:
         yield
     finally:

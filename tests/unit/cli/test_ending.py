@@ -1,0 +1,42 @@
+"""How a command ends when it is told to, whoever began it. Real processes, real signals."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+WAITING = """
+import asyncio, signal, sys
+from pipeline.cli.main import fanout, main
+
+@fanout.command()
+def wait():
+    async def story():
+        print("waits", flush=True)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0)
+            print("cleaned up", flush=True)
+    asyncio.run(story())
+
+signal.signal(signal.SIGINT, signal.SIG_IGN if sys.argv[1] == "background" else signal.default_int_handler)
+sys.exit(main(["wait"]))
+"""
+SECONDS_MAX = 30.0
+
+
+@pytest.mark.parametrize("begun", ["foreground", "background"])
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_cleans_up(begun: str, told: signal.Signals) -> None:
+    """SIGTERM and the terminal's closing end it as Ctrl-C does, also where a script began it deaf to Ctrl-C."""
+    with subprocess.Popen([sys.executable, "-c", WAITING, begun], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        try:
+            assert running.stdout.readline() == "waits\n"
+            running.send_signal(told)
+            rest, _ = running.communicate(timeout=SECONDS_MAX)
+        finally:
+            running.kill()
+    assert (running.returncode, rest) == (130, "cleaned up\n")
