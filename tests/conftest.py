@@ -64,7 +64,7 @@ def aws_on(emulators: Emulators, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have what tests say printed, and let Ctrl-C reach the processes of tests that a script began in the background."""
+    """Have what tests say printed; let Ctrl-C reach their processes, also where the run itself is deaf to it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(Summary())
