@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline.coordination.bell import Bell
+from pipeline.model.balance import to_take
 from pipeline.model.errors import RetryLater
-from pipeline.model.lease import Hold, Lease, Sightings, to_take
+from pipeline.model.lease import Hold, Lease, Sightings
+from pipeline.model.load import Loads
 from pipeline.model.state import Report
 from pipeline.ports import Clock, FieldValue, StateRow, StateStore
 from pipeline.wire import lease as form
@@ -16,6 +18,8 @@ RENEWALS_PER_LEASE = 3
 """A lease is renewed this often within its time, so that two lost calls do not lose it."""
 LOOK_SECONDS = 0.5
 """How often a worker looks whether a lease was given back, and how long it leaves a free one to whose share it is."""
+SETTLED_SECONDS = 300.0
+"""How long a lease must have had its owner before it moves for its load: what is told of it is no first burst then."""
 TAKES_MAX = 3
 """How often in one step a worker tries for free leases that others were quicker to take."""
 BELL = "bell"
@@ -49,6 +53,7 @@ class Leases:
         self._group = group
         self._lease_seconds = lease_seconds
         self._sightings = Sightings(lease_seconds, LOOK_SECONDS)
+        self._loads = Loads()
         self._bell = Bell(store, lease_key(group, BELL))
         self.held: dict[str, Held] = {}
         self.due_at = math.inf
@@ -91,6 +96,7 @@ class Leases:
 
     def drop(self, shard: str) -> None:
         """Hold a lease no longer, without a word to the others: it expires unless it is taken again."""
+        self._loads.forget(shard)
         self.held.pop(shard, None)
 
     async def release(self, shard: str, fields: Mapping[str, FieldValue] | None = None) -> None:
@@ -130,14 +136,17 @@ class Leases:
         if not ours:  # one above what we remember is our own write whose answer was lost
             self.drop(shard)
             return
-        await self._write_owned(shard, row, form.renewed(row.fields, reports, self._clock.now_ms()))
+        done = sum(report.changes for report in reports.values())
+        load = self._loads.note(shard, done, self._clock.monotonic(), form.load_of(row.fields))
+        await self._write_owned(shard, row, form.renewed(row.fields, reports, load, self._clock.now_ms()))
 
     async def _take(self, rows: Mapping[str, StateRow]) -> bool:
         """Take what we should; return False when somebody else was quicker, and there may be more to take."""
         now = self._clock.monotonic()
         leases = [_lease(shard, row) for shard, row in rows.items()]
         holds = {each.shard: self._hold(each, now) for each in leases}
-        free, steal = to_take(leases, self._owner, holds)
+        settled = {each.shard for each in leases if now - self._sightings.owned_since(each) >= SETTLED_SECONDS}
+        free, steal = to_take(leases, self._owner, holds, settled)
         for_us = [(lease.shard, rows[lease.shard]) for lease in (*free, *((steal,) if steal else ()))]
         at_ms = self._clock.now_ms()
         await _all(self._write_owned(s, row, form.taken(row.fields, self._owner, at_ms)) for s, row in for_us)
@@ -175,7 +184,7 @@ def lease_key(group: str, shard: str) -> str:
 
 
 def _lease(shard: str, row: StateRow) -> Lease:
-    return Lease(shard, str(row.fields.get("leaseOwner", "")), row.version)
+    return Lease(shard, str(row.fields.get("leaseOwner", "")), row.version, form.load_of(row.fields))
 
 
 async def _all(calls: Iterable[Awaitable[None]]) -> None:

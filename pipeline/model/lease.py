@@ -4,10 +4,6 @@ The protocol is KCL's: a lease row has an owner and a counter; the owner raises 
 seen a counter unchanged for the lease time, by its own clock, may take the lease by compare-and-set on that counter.
 """
 
-import math
-import zlib
-from collections import Counter
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -19,6 +15,8 @@ class Lease:
     shard: str
     owner: str
     counter: int
+    load: float = 0.0
+    """Changes a second on the shard, as its owner last told."""
 
 
 class Hold(Enum):
@@ -39,10 +37,13 @@ class Sightings:
         self._lease_seconds = lease_seconds
         self._patience_seconds = patience_seconds
         self._seen: dict[str, tuple[str, int, float]] = {}
+        self._owned_since: dict[str, float] = {}
 
     def note(self, lease: Lease, now: float) -> None:
         """Remember a row as read at monotonic time `now`."""
         known = self._seen.get(lease.shard)
+        if known is None or known[0] != lease.owner:
+            self._owned_since[lease.shard] = now
         if known is None or known[:2] != (lease.owner, lease.counter):
             self._seen[lease.shard] = (lease.owner, lease.counter, now)
 
@@ -50,36 +51,13 @@ class Sightings:
         """Return the monotonic time from which a lease, noted before, may be taken unless its counter moves."""
         return self._seen[lease.shard][2] + (self._lease_seconds if lease.owner else 0.0)
 
+    def owned_since(self, lease: Lease) -> float:
+        """Return the monotonic time at which a lease, noted before, was first seen with its present owner."""
+        return self._owned_since[lease.shard]
+
     def hold(self, lease: Lease, now: float) -> Hold:
         """Return how a lease, noted before, looks at monotonic time `now`."""
         free_for = now - self.free_at(lease)
         if free_for < 0:
             return Hold.OWNED
         return Hold.LEFT if free_for >= self._patience_seconds else Hold.FREE
-
-
-def to_take(leases: Collection[Lease], me: str, holds: Mapping[str, Hold]) -> tuple[tuple[Lease, ...], Lease | None]:
-    """Return the leases this worker should try to take: free ones up to its share, or else one to steal.
-
-    The share is the count of leases over the workers seen alive, rounded up, so that every lease finds an owner. What
-    those seen alive leave is divided among them in the same way: one that is stopping, or stands still, counts in vain.
-    Workers begin with different leases, so that they seldom try for the same one.
-    """
-    load = Counter({me: 0})
-    load.update(lease.owner for lease in leases if lease.owner and holds[lease.shard] is Hold.OWNED)
-    share = math.ceil(len(leases) / len(load))
-    free = sorted((lease for lease in leases if holds[lease.shard] is not Hold.OWNED), key=lambda each: _turn(each, me))
-    left = [lease for lease in free if holds[lease.shard] is Hold.LEFT]
-    wanted = max(0, share - load[me])
-    if free:
-        beyond = [lease for lease in left if lease not in free[:wanted]]
-        return (*free[:wanted], *beyond[: -(-len(beyond) // len(load))]), None
-    owner, most = max(load.items(), key=lambda item: (item[1], item[0]))
-    if not wanted or most <= share or owner == me:
-        return (), None
-    return (), min((lease for lease in leases if lease.owner == owner), key=lambda lease: lease.shard)
-
-
-def _turn(lease: Lease, me: str) -> tuple[int, str]:
-    """Return where a lease stands in a worker's own order."""
-    return zlib.crc32(f"{me} {lease.shard}".encode()), lease.shard

@@ -1,6 +1,7 @@
-"""What a lease row tells people: who had it and since when, when it was renewed, and what stands in the way.
+"""What a lease row tells: who had it and since when, when it was renewed, how much there is to do, what is in the way.
 
-Nothing is decided by it: times are wall clocks, and what cannot be read is shown as unknown. Old rows have none of it.
+Nothing but the balance of load is decided by it: times are wall clocks, and what cannot be read is shown as unknown, or
+as no load. Old rows have none of it.
 """
 
 from collections.abc import Mapping
@@ -43,7 +44,9 @@ def taken(fields: Mapping[str, FieldValue], owner: str, now_ms: int) -> dict[str
     return {**kept, "leaseOwner": owner, "owners": _text(history), "renewedMs": now_ms}
 
 
-def renewed(fields: Mapping[str, FieldValue], reports: Mapping[str, Report], now_ms: int) -> dict[str, FieldValue]:
+def renewed(
+    fields: Mapping[str, FieldValue], reports: Mapping[str, Report], load: float, now_ms: int
+) -> dict[str, FieldValue]:
     """Return the fields of a row whose owner lives, with what its work reports, by name, if something is wrong."""
     before = troubles_of(fields)
     now: dict[str, Trouble] = {}
@@ -52,7 +55,7 @@ def renewed(fields: Mapping[str, FieldValue], reports: Mapping[str, Report], now
         since_ms = old.since_ms if old and old.flow == report.flow else now_ms
         now[name] = Trouble(report.flow, report.reason[:REASON_CHARACTERS_MAX], since_ms)
     kept = {name: value for name, value in fields.items() if name != "troubles"}
-    return {**kept, **({"troubles": _text(now)} if now else {}), "renewedMs": now_ms}
+    return {**kept, **({"troubles": _text(now)} if now else {}), "load": round(load), "renewedMs": now_ms}
 
 
 def released(fields: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
@@ -66,6 +69,12 @@ def owners_of(fields: Mapping[str, FieldValue]) -> list[Ownership]:
         return _owners.decode(str(fields.get("owners", "[]")))
     except msgspec.DecodeError:
         return []
+
+
+def load_of(fields: Mapping[str, FieldValue]) -> int:
+    """Return how many changes a second there were on the shard."""
+    load = fields.get("load", 0)
+    return load if isinstance(load, int) else 0
 
 
 def troubles_of(fields: Mapping[str, FieldValue]) -> dict[str, Trouble]:

@@ -13,8 +13,8 @@ from pipeline.cli.main import fanout, main
 @fanout.command()
 def wait():
     async def story():
-        print("waits", flush=True)
         try:
+            print("waits", flush=True)
             await asyncio.sleep(60)
         finally:
             await asyncio.sleep(0)
