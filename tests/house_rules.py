@@ -5,6 +5,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -16,6 +17,7 @@ FILE_BYTES_MAX = 200 * 1024
 
 VAGUE = frozenset(["common", "helper", "helpers", "manager", "managers", "misc", "util", "utils"])
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X])\b")  # spelt so that it does not find itself
+ROW = re.compile(r"\| *\d")
 SILENCED_BARE = re.compile(r"#\s*(?:noqa\b[^#]*|type: ignore\b[^#]*)$")  # nothing follows the mark
 NAMED_MODULE = re.compile(r"`((?:pipeline|topologies)/[\w/]+\.py)`")
 CHANGE_GROUPS = frozenset(["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"])
@@ -149,6 +151,12 @@ def unfinished(path: str, text: str) -> list[str]:
     """Complain about words that mark something as not done."""
     lines = enumerate(text.splitlines(), 1)
     return [f"{path}:{n} says {m.group()}: finish it" for n, line in lines if (m := UNFINISHED.search(line))]
+
+
+def repeated_rows(path: str, text: str) -> list[str]:
+    """Complain about rows of a ledger that begin alike in all but their last cell: one run is counted once."""
+    seen: Counter[str] = Counter(line.rstrip(" |").rpartition("|")[0] for line in text.splitlines() if ROW.match(line))
+    return [f"{path} has a row {count} times: {row[:60]}" for row, count in seen.items() if count > 1]
 
 
 def silenced_without_reason(sources: Sources) -> list[str]:

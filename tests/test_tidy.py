@@ -64,6 +64,12 @@ class TestThisRepository:
         found = [c for p, text in texts.items() for c in rules.unfinished(p.relative_to(ROOT).as_posix(), text)]
         require_none(found)
 
+    def test_no_run_is_counted_twice(self) -> None:
+        """The ledgers, which the scorecard adds up, have no row twice."""
+        ledgers = {path: page for path, page in PAGES.items() if path in (scorecard.WORLDS, scorecard.PROCESSES)}
+        assert len(ledgers) == 2
+        require_none([complaint for path, page in ledgers.items() for complaint in rules.repeated_rows(path, page)])
+
     def test_every_silenced_line_says_why(self) -> None:
         """Where a checker is told to look away, the reason stands beside it."""
         require_none(rules.silenced_without_reason(CODE | TESTS))
@@ -166,6 +172,12 @@ class TestRules:
         word = "TO" + "DO"
         assert rules.unfinished("a.py", f"x = 1\n# {word}: more\n") == [f"a.py:2 says {word}: finish it"]
         assert rules.unfinished("a.py", f"my{word}s\n") == []
+
+    def test_repeated_rows(self) -> None:
+        """A row that differs in its verdict alone is the same run; headings and another seed are not."""
+        page = "| seed | verdict |\n|---|---|\n| 1 | a | sound |\n| 2 | a | sound |\n"
+        assert rules.repeated_rows("l.md", page) == []
+        assert rules.repeated_rows("l.md", page + "| 1 | a | **broken** |\n") == ["l.md has a row 2 times: | 1 | a "]
 
     def test_silenced_without_reason(self) -> None:
         """A reason after the mark passes; the bare mark is found."""

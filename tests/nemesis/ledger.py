@@ -1,4 +1,4 @@
-"""The committed record of the campaigns, one row for each part; `python -m tests.nemesis.ledger` adds the rows up."""
+"""The committed record of the campaigns, one row for each part; `python -m tests.scorecard` adds the rows up."""
 
 import argparse
 import os
@@ -12,8 +12,6 @@ from tests.blackbox.stack import ROOT
 from tests.nemesis.verdict import Outcome
 
 LEDGER = Path(__file__).with_name("LEDGER.md")
-UNJUDGED = "**not at rest**"
-WRONGS = ("lost", "phantom", "duplicated", "divergent", "reordered", "times back")
 PROCESS_HITS = ("KILL", "ALL", "TERM", "TERM, KILL", "STOP")
 
 
@@ -56,20 +54,6 @@ def append(text: str, path: Path = LEDGER) -> None:
         file.write(text)
 
 
-def reached(text: str) -> str:
-    """Return what the rows of a ledger come to, in words; what had not come to rest was not judged."""
-    lines = [line for line in text.splitlines() if line.startswith("| 20") and UNJUDGED not in line]
-    rows = [line.strip("| ").split(" | ") for line in lines]
-    hits = [[int(part) for part in row[5].split(" / ")] for row in rows]
-    kills = sum(each[0] + each[1] + each[3] for each in hits)
-    wrong = [sum(parts) for parts in zip(*([int(n) for n in row[7].split(" / ")] for row in rows), strict=True)]
-    changes = sum(int(row[6].replace(",", "")) for row in rows)
-    told = zip((*wrong, sum(int(row[8]) for row in rows), sum(int(row[9]) for row in rows)), WRONGS, strict=True)
-    return f"{len(rows)} parts, {kills} kill -9 over {changes:,} changes; " + ", ".join(
-        f"{n} {what}" for n, what in told
-    )
-
-
 def _spread(seconds: Sequence[float]) -> str:
     """Return count: p50 / p99 / max."""
     return (
@@ -86,7 +70,3 @@ def _commit() -> str:
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
     return (git("log", "-1", "--format=%h") or "unknown") + ("+" if git("status", "--porcelain") else "")
-
-
-if __name__ == "__main__":
-    print(reached(LEDGER.read_text()))
