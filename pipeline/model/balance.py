@@ -24,47 +24,43 @@ def to_take(
 
     The share is the count of leases over the workers seen alive, rounded up, so that every lease finds an owner. What
     those seen alive leave is divided among them in the same way: one that is stopping, or stands still, counts in vain.
-    Workers begin with different leases, so that they seldom try for the same one. Only
-    leases of `settled` shards move for their load: those that have had their owner for a while.
+    Workers begin with different leases, so that they seldom try for the same one. Only leases of `settled` shards move
+    for their load: those that have had their owner for a while.
     """
-    load = Counter({me: 0})
-    load.update(lease.owner for lease in leases if lease.owner and holds[lease.shard] is Hold.OWNED)
-    share = math.ceil(len(leases) / len(load))
+    held = Counter({me: 0})
+    held.update(lease.owner for lease in leases if lease.owner and holds[lease.shard] is Hold.OWNED)
+    share = math.ceil(len(leases) / len(held))
     free = sorted((lease for lease in leases if holds[lease.shard] is not Hold.OWNED), key=lambda each: _turn(each, me))
     left = [lease for lease in free if holds[lease.shard] is Hold.LEFT]
-    wanted = max(0, share - load[me])
+    wanted = max(0, share - held[me])
     if free:
         beyond = [lease for lease in left if lease not in free[:wanted]]
-        return (*free[:wanted], *beyond[: -(-len(beyond) // len(load))]), None
-    owner, most = max(load.items(), key=lambda item: (item[1], item[0]))
-    if most - load[me] > 1:
-        return (), _evening(leases, [lease for lease in leases if lease.owner == owner], me)
-    return (), _relieving(leases, load, me, settled)
+        return (*free[:wanted], *beyond[: -(-len(beyond) // len(held))]), None
+    owner, most = max(held.items(), key=lambda item: (item[1], item[0]))
+    busy = {worker: sum(lease.load for lease in leases if lease.owner == worker) for worker in held}
+    if most - held[me] > 1:
+        return (), _evening([lease for lease in leases if lease.owner == owner], busy, me)
+    return (), _relieving([lease for lease in leases if lease.shard in settled], busy, me)
 
 
-def _relieving(leases: Collection[Lease], workers: Collection[str], me: str, settled: Collection[str]) -> Lease | None:
+def _relieving(leases: Collection[Lease], busy: Mapping[str, float], me: str) -> Lease | None:
     """Return the lease to take from the busiest worker, if this is the idlest and that is worth a move."""
-    busy = {each: _load_of(leases, each) for each in workers}
     busiest, idlest = (pick(busy, key=lambda each: (busy[each], each)) for pick in (max, min))
-    movable = [lease for lease in leases if lease.owner == busiest and lease.shard in settled]
-    if idlest != me or busy[busiest] < BUSY_PER_SECOND or not movable:
+    theirs = [lease for lease in leases if lease.owner == busiest]
+    if idlest != me or busy[busiest] < BUSY_PER_SECOND or not theirs:
         return None
-    lease = _evening(leases, movable, me)
-    return lease if _after(leases, lease, me) <= (1 - RELIEF_SHARE) * busy[busiest] else None
+    lease = _evening(theirs, busy, me)
+    return lease if _after(lease, busy, me) <= (1 - RELIEF_SHARE) * busy[busiest] else None
 
 
-def _evening(leases: Collection[Lease], theirs: Collection[Lease], me: str) -> Lease:
+def _evening(theirs: Collection[Lease], busy: Mapping[str, float], me: str) -> Lease:
     """Return which of another's leases, moved, leaves the busier of us two the least to do."""
-    return min(theirs, key=lambda lease: (_after(leases, lease, me), lease.shard))
+    return min(theirs, key=lambda lease: (_after(lease, busy, me), lease.shard))
 
 
-def _after(leases: Collection[Lease], lease: Lease, me: str) -> float:
+def _after(lease: Lease, busy: Mapping[str, float], me: str) -> float:
     """Return what the busier of the two has to do once a lease has moved."""
-    return max(_load_of(leases, lease.owner) - lease.load, _load_of(leases, me) + lease.load)
-
-
-def _load_of(leases: Collection[Lease], owner: str) -> float:
-    return sum(lease.load for lease in leases if lease.owner == owner)
+    return max(busy[lease.owner] - lease.load, busy[me] + lease.load)
 
 
 def _turn(lease: Lease, me: str) -> tuple[int, str]:

@@ -190,9 +190,9 @@ LEASES = (
         "lease-share-rounded-down",
         "a worker's share of leases is rounded down, and what is left is nobody's",
         "pipeline.model.balance:to_take",
-        "wanted = max(0, share - load[me])\n    if free:\n"
+        "wanted = max(0, share - held[me])\n    if free:\n"
         "        beyond = [lease for lease in left if lease not in free[:wanted]]",
-        "wanted = max(0, len(leases) // len(load) - load[me])\n    if free:\n        beyond = []",
+        "wanted = max(0, len(leases) // len(held) - held[me])\n    if free:\n        beyond = []",
     ),
     Mutant(
         "lease-never-expires",
