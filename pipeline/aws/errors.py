@@ -155,7 +155,9 @@ def translated(
             raise Misconfigured(
                 reason, hint="is it AWS that answers? AWS_CA_BUNDLE names further authorities"
             ) from None
-        raise RetryLater(f"{action} on {resource}: no answer ({type(error).__name__})") from None
+        asked = f" from {url}" if (url := getattr(error, "kwargs", {}).get("endpoint_url")) else ""
+        reason = f"{action} on {resource}: no answer{asked} ({type(error).__name__})"
+        raise RetryLater(reason, hint="is it reachable from here, and the region or AWS_ENDPOINT_URL right?") from None
     except BotoCoreError as error:
         reason = f"{action} on {resource}: {type(error).__name__}"
         raise Misconfigured(reason, hint="see the AWS settings of the environment") from None

@@ -23,6 +23,8 @@ DONE = 0
 PROBLEM_FOUND = 1
 DEFECT = 70
 INTERRUPTED = 130
+NOT_READ = 141
+"""As of a process that SIGPIPE ended."""
 
 CODES: Mapping[type[PipelineError], int] = {
     Misconfigured: 2,
@@ -47,6 +49,7 @@ MEANINGS: Mapping[int, str] = {
     DEFECT: "a defect in this software or in a topology: --debug shows where",
     75: "no answer now, or another worker owns the work: the same call may succeed later",
     INTERRUPTED: "interrupted by Ctrl-C or SIGTERM",
+    NOT_READ: "nobody read the output to its end, as with `| head`",
 }
 
 

@@ -21,7 +21,8 @@ ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is 
 def health(timeout_seconds: float) -> int:
     """Ask the running process whether it is healthy.
 
-    Exit code 0: it is; 1: it says why not, or does not answer.
+    Exit code 0: it is; 1: it says why not, or does not answer. A topology that its destination halts is named, and the
+    process is healthy: to start it again would not help. Alarm on `fanout_topology_halted`, or ask `fanout status`.
     """
     worker = load_worker(invocation().file)
     host = ANY_ADDRESS.get(worker.web_host, worker.web_host)

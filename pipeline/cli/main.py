@@ -17,7 +17,7 @@ from pipeline.cli.demo import demo
 from pipeline.cli.diff import diff
 from pipeline.cli.drill import drill
 from pipeline.cli.export import export
-from pipeline.cli.failures import DONE, INTERRUPTED, tell
+from pipeline.cli.failures import DONE, INTERRUPTED, NOT_READ, tell
 from pipeline.cli.gaps import gaps
 from pipeline.cli.health import health
 from pipeline.cli.history import history
@@ -80,7 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _ending_like_ctrl_c():
             code = fanout.main(arguments, prog_name="fanout", standalone_mode=False, obj=shared)
     except click.Abort:
+        click.echo("ended before it was done; what was done stays, and the same command can be given again", err=True)
         return INTERRUPTED
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # so click ends when nobody reads on
+            return NOT_READ
+        raise
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -11,7 +11,9 @@ from pipeline.settings import table_place
 @click.command()
 @click.argument("source")
 @click.argument("destination")
-@click.option("--yes", is_flag=True, help="Create what is missing without asking.")
+@click.option(
+    "--yes", is_flag=True, help="Create what is missing without asking. Without a terminal nothing is asked anyway."
+)
 @click.option("--no-copy", is_flag=True, help="Copy changes only, not what is in the table already.")
 @shared_options
 def replicate(source: str, destination: str, *, yes: bool, no_copy: bool) -> int:

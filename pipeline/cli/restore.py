@@ -48,7 +48,7 @@ def restore(settings: Settings, /, *, name: str, as_json: bool, **given: Any) ->
     Into a new table or a file goes every item as it was --at a time. Into the live table go only items that had a bad
     change, --from one second --to another (or any change after --at), and only those whose bad change is their last:
     an item that was changed again later is kept, and each write is on the condition that the item is what the plan
-    saw. Nothing is written before every hash of the archive was checked. Killed half way, run it again.
+    saw. Nothing is written before every hash of what it reads was checked. Killed half way, run it again.
 
     With --follow, and no time, a table of its own follows the archive, and nothing but the archive is asked. How far
     it is lies in the table <name>-standby beside it; Ctrl-C or a kill does no harm, the next run goes on.

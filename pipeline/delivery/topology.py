@@ -10,7 +10,7 @@ from pipeline.delivery.breaker import Breaker
 from pipeline.delivery.follower import Follower
 from pipeline.delivery.keeper import DEADLINE_SECONDS, SinkKeeper
 from pipeline.model.change import Batch
-from pipeline.model.errors import PipelineError, Rejected, RetryLater
+from pipeline.model.errors import LeaseLost, PipelineError, Rejected, RetryLater
 from pipeline.model.state import Flow, Report
 from pipeline.plugin import Sink
 from pipeline.ports import Chance, Clock
@@ -65,7 +65,8 @@ class TopologyRunner:
                 await self._clock.sleep(self.breaker.pause_seconds(attempt, error.after_seconds))
             except PipelineError as error:
                 attempt += 1
-                self._say(report, Flow.HALTED, batch, error, attempt)
+                lost = isinstance(error, LeaseLost)  # another worker has the shard: this task is about to be ended
+                self._say(report, Flow.RETRYING if lost else Flow.HALTED, batch, error, attempt)
                 await rest(self._clock, HALT_SECONDS, report)
             else:
                 report.flowing()

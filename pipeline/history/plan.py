@@ -135,6 +135,12 @@ class Tally:
         """Return what stands for every put and delete, with its content: equal for equal plans only."""
         return str(self._digest.hexdigest())
 
+    def became(self, done: "Tally") -> bool:
+        """Return True when what was done is this plan, or less, and only because somebody had done the rest."""
+        left = (Action.STALE, Action.LATER)
+        fewer = done.writes < self.writes and all(done.counts[each] == self.counts[each] for each in left)
+        return done.digest == self.digest or fewer
+
     def report(self) -> dict[str, int]:
         """Return the counts by action, all of them."""
         return {action.value: self.counts[action] for action in Action}

@@ -16,6 +16,8 @@ from pipeline.ports import ObjectStore
 from pipeline.wire.gap import from_image
 from pipeline.wire.segment import Segment
 
+NO_CHANGE = "is it the right topology and table? `fanout archive check` tells whether something is missing"
+
 
 @dataclass(slots=True)
 class Pass:
@@ -87,10 +89,9 @@ async def gather(
 
 
 async def counted(
-    found: AsyncIterator[Segment], progress: Callable[[Pass], None], table: str
+    found: AsyncIterator[Segment], met: Pass, table: str, progress: Callable[[Pass], None]
 ) -> AsyncIterator[Segment]:
-    """Yield segments and tell of each."""
-    met = Pass()
+    """Yield segments; note each, and tell of it."""
     async for each in found:
         met.note(each, table)
         progress(met)
@@ -113,15 +114,14 @@ def must_be_complete(moment: Moment, mark: Watermark) -> None:
     held = f": {mark.bounds[0].place}: {mark.bounds[0].why}" if mark.bounds else ""
     raise Misconfigured(
         f"the archive is complete up to {upto}, not to {moment}{held}",
-        hint="give an earlier time, or wait until the archive has caught up (`fanout archive check` shows it);"
-        " --unproven takes what is there",
+        hint="give an earlier time, or wait until the archive has caught up (`fanout archive check` shows it)",
     )
 
 
 def must_have_begun(moment: Moment, first_ms: int, table: str) -> None:
     """Raise Misconfigured for a moment before the first change of the table in the archive."""
     if not first_ms:
-        raise Misconfigured(f"the archive has no change of table {table}", hint="is it the right topology and table?")
+        raise Misconfigured(f"the archive has no change of table {table}", hint=NO_CHANGE)
     if moment.end_ms <= first_ms:
         raise Misconfigured(
             f"the archive begins at {text_of(first_ms)}: what the table was at {moment} is not in it",

@@ -75,9 +75,12 @@ class Verification:
 
     async def items(self, keys: Sequence[bytes]) -> AsyncIterator[Finding]:
         """Compare some items."""
-        self.count.about = self.count.source_items = len(keys)
+        self.count.about = len(keys)
         for start in range(0, len(keys), SUSPECTS_MAX):
-            async for finding in self._judged(keys[start : start + SUSPECTS_MAX]):
+            some = keys[start : start + SUSPECTS_MAX]
+            self.count.source_items += len(await self._source.get(some))
+            self.count.copy_items += len(await self._copy.get(some))
+            async for finding in self._judged(some):
                 yield finding
 
     async def _part(self, part: int, of: int) -> AsyncIterator[Finding]:

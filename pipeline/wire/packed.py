@@ -191,7 +191,10 @@ def unpack(kind: Kind, name: str, data: bytes) -> tuple[Header, list[bytes]]:
             hint="was it written by a newer version? Upgrade first.",
         )
     if kind.name(header.stream, header.shard, header.first) != name:
-        raise damaged(name, "it was stored under another name")
+        raise Corrupt(
+            f"object {name} was stored under another name",
+            hint="remove it if it was put there by hand; else restore the object from a version or a copy",
+        )
     if not 1 <= header.first <= header.last:
         raise damaged(name, "its range is empty")
     return header, lines

@@ -102,8 +102,14 @@ async def _check(parts: Parts, topology: str) -> dict[str, Any]:
     return _report(await check(objects, delivered), reach)
 
 
+def complete_up_to(reach: Reach | PipelineError) -> dict[str, str | None]:
+    """Return the last second that the archive has for certain, or why that is not known."""
+    if isinstance(reach, Reach):
+        return {"watermark": text_of(reach.watermark.time_ms - 1000), "watermark_unknown": ""}
+    return {"watermark": None, "watermark_unknown": str(reach)}
+
+
 def _report(report: ArchiveReport, reach: Reach | PipelineError) -> dict[str, Any]:
-    known = isinstance(reach, Reach)
     return {
         "sound": report.sound,
         "objects": report.objects,
@@ -111,8 +117,7 @@ def _report(report: ArchiveReport, reach: Reach | PipelineError) -> dict[str, An
         "size_bytes": report.size_bytes,
         "first_moment": text_of(report.first_ms) if report.first_ms else None,
         "last_change": text_of(report.last_ms) if report.last_ms else None,
-        "watermark": text_of(reach.watermark.time_ms - 1000) if isinstance(reach, Reach) else None,
-        "watermark_unknown": "" if known else str(reach),
+        **complete_up_to(reach),
         "held_back_by": [
             {"place": bound.place, "from": text_of(bound.time_ms) if bound.time_ms else None, "why": bound.why}
             for bound in (reach.watermark.bounds if isinstance(reach, Reach) else ())

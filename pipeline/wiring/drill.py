@@ -17,7 +17,7 @@ from pipeline.history.base import base_at
 from pipeline.history.drill import Restored, differing, sampled, second_of
 from pipeline.history.keys import Scope
 from pipeline.history.moment import SECOND_MS, moment, text_of
-from pipeline.history.reading import Pass, gather, must_be_complete, must_have_begun
+from pipeline.history.reading import Pass, gather, must_be_complete, must_have_begun, must_not_lie_ahead
 from pipeline.history.trace import NOW, equal
 from pipeline.history.traces import Traces
 from pipeline.history.watermark import Watermark
@@ -123,6 +123,7 @@ class _Drill:
         first_ms = source.base.manifest.at_ms - SECOND_MS if source.base else await _first_ms(source)
         if self._at:
             asked = moment(self._at, self._question.zone)
+            must_not_lie_ahead(asked, self._parts.around.clock.now_ms())
             must_be_complete(asked, mark)
             must_have_begun(asked, first_ms, source.table)
             return asked.end_ms

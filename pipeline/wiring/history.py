@@ -9,17 +9,18 @@ import orjson
 from pipeline.aws.session import Aws
 from pipeline.history.archive import segments
 from pipeline.history.base import starts_of
+from pipeline.history.check import ends
 from pipeline.history.item import history_of
 from pipeline.history.moment import moment, text_of
 from pipeline.history.reading import Pass, counted, gather, must_have_begun
 from pipeline.history.trace import equal
 from pipeline.history.traces import Traces
 from pipeline.model.change import Change
-from pipeline.model.errors import Misconfigured
+from pipeline.model.errors import Misconfigured, PipelineError
 from pipeline.settings import Settings
 from pipeline.wire.attributes import turned
 from pipeline.wire.diff import diff
-from pipeline.wiring.archive import archive_of
+from pipeline.wiring.archive import Reach, archive_of, complete_up_to, reach_of
 from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.policies import closed, revealing_of
 from pipeline.wiring.reading import Question, aside, reach_for, source_of
@@ -43,15 +44,30 @@ async def _history(
     with aside(parts) as place:
         source = await source_of(parts, question, place)
     keys = source.schema.read(key)
-    read = counted(segments(source.objects, starts_of(source.base)), progress, source.table)
+    reach, met = await _reach(parts, question.topology), Pass()
+    if source.base is not None:
+        met.begin(source.base, source.table)
+    read = counted(segments(source.objects, starts_of(source.base)), met, source.table, progress)
     found = await history_of(read, source.table, keys, changes_max=changes_max)
+    if isinstance(reach, Reach):
+        for problem in ends(met.reached, reach.delivered):
+            raise problem.error()
     return {
         "table": source.table,
+        **complete_up_to(reach),
         "pruned_before": text_of(source.base.manifest.at_ms) if source.base else None,
         "older_changes_not_shown": found.older,
         "changes": [_row(turned(change, shown) if shown else change, images=images) for change in found.changes],
         **closed(shown),
     }
+
+
+async def _reach(parts: Parts, topology: str) -> Reach | PipelineError:
+    """Return how far the archive is, or why that is not known: a history is to be readable when all else is gone."""
+    try:
+        return await reach_of(parts, topology)
+    except PipelineError as error:
+        return error
 
 
 def _row(change: Change, *, images: bool) -> dict[str, Any]:

@@ -1,17 +1,52 @@
 """`fanout check`: the look before the start, through the AWS adapters."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
-from pipeline.aws.clock import SystemClock
 from pipeline.aws.inspector import AwsInspector
 from pipeline.aws.session import Aws
+from pipeline.model.errors import Misconfigured, PipelineError
 from pipeline.settings import Settings, preflight
-from pipeline.settings.preflight import Finding
+from pipeline.settings.preflight import Finding, Severity
 from pipeline.wiring.attributes import key_findings
+from pipeline.wiring.build import Parts, parts_of
+from pipeline.wiring.resources import must_have_lanes, pipeline_key
+from pipeline.wiring.roots import signer_of
 
 
 def findings(settings: Settings) -> list[Finding]:
     """Return what is wrong with the resources the configuration names; nothing is written."""
     with Aws(settings.aws.plain_http_hosts) as aws:
-        inspector = AwsInspector(aws, SystemClock(), settings.stream.region)
-        return [*key_findings(settings), *asyncio.run(preflight.findings(settings, inspector))]
+        return [*key_findings(settings), *asyncio.run(_findings(parts_of(settings, aws)))]
+
+
+async def _findings(parts: Parts) -> list[Finding]:
+    inspector = AwsInspector(parts.aws, parts.around.clock, parts.settings.stream.region)
+    found = await preflight.findings(parts.settings, inspector)
+    return [*found, *[each async for each in _begun_otherwise(parts)], *[each async for each in _unsigned(parts)]]
+
+
+async def _begun_otherwise(parts: Parts) -> AsyncIterator[Finding]:
+    """Yield what does not fit the pipeline that was begun; where the state table is not there, none was."""
+    key = pipeline_key(parts.settings.stream.name)
+    try:
+        row = (await parts.around.store.read([key])).get(key)
+    except PipelineError:
+        return  # the look at the table says why
+    try:
+        if row is not None:
+            must_have_lanes(row, parts.settings.stream)
+    except Misconfigured as error:
+        yield Finding(Severity.ERROR, "stream.lanes", error.reason, error.hint)
+
+
+async def _unsigned(parts: Parts) -> AsyncIterator[Finding]:
+    """Yield the audit logs whose roots would wait for their key."""
+    for name, configured in parts.settings.topologies.items():
+        signer = signer_of(parts.settings, parts.aws, configured)
+        try:
+            if signer is not None:
+                await signer.public_key()
+        except PipelineError as error:
+            field = "signing_kms_key" if configured.options.signing_kms_key else "signing_key_file"
+            yield Finding(Severity.WARNING, f"topologies.{name}.{field}", error.reason, error.hint)

@@ -15,7 +15,7 @@ from pipeline.history.base import Base, base_at, origin, starts_of
 from pipeline.history.item import schema_keys
 from pipeline.history.keys import KeySchema, Scope, prefixes
 from pipeline.history.moment import Moment
-from pipeline.history.reading import must_be_complete, must_not_lie_ahead
+from pipeline.history.reading import NO_CHANGE, must_be_complete, must_not_lie_ahead
 from pipeline.history.traces import Beginning
 from pipeline.history.watermark import SETTLING_SECONDS, Watermark
 from pipeline.model.errors import Misconfigured
@@ -82,7 +82,7 @@ async def source_of(parts: Parts, question: Question, folder: ObjectStore, end_m
         return Source(objects, table, KeySchema(names, types), base)
     found = await schema_keys(segments(objects, starts_of(base)), table)
     if found is None:
-        raise Misconfigured(f"the archive has no change of table {table}", hint="is it the right topology and table?")
+        raise Misconfigured(f"the archive has no change of table {table}", hint=NO_CHANGE)
     return Source(objects, table, KeySchema.of(found), base)
 
 
@@ -94,8 +94,11 @@ async def reach_for(parts: Parts, question: Question, moments: Sequence[Moment])
     if question.unproven:
         return Reach(Watermark(now_ms - SETTLING_SECONDS * 1000, ()), {})
     reach = await reach_of(parts, question.topology)
-    for each in moments:
-        must_be_complete(each, reach.watermark)
+    try:
+        for each in moments:
+            must_be_complete(each, reach.watermark)
+    except Misconfigured as error:
+        raise Misconfigured(error.reason, hint=f"{error.hint}; --unproven takes what is there") from None
     return reach
 
 

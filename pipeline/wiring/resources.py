@@ -8,6 +8,7 @@ from pipeline.aws.session import CONTROL
 from pipeline.aws.tables import TableDescription, Tables
 from pipeline.model.errors import Misconfigured
 from pipeline.ports import FieldValue, StateRow, StateStore
+from pipeline.settings.declaration import Stream
 from pipeline.wiring.build import Parts
 
 BOTH_IMAGES = "NEW_AND_OLD_IMAGES"
@@ -67,11 +68,16 @@ async def begin(parts: Parts) -> str:
     fields: dict[str, FieldValue] = {"lanes": stream.lanes, "pipeline": secrets.token_hex(8), "entityType": "STREAM"}
     await parts.around.store.write(StateRow(pipeline_key(stream.name), 0, fields), None)
     row = (await parts.around.store.read([pipeline_key(stream.name)]))[pipeline_key(stream.name)]
+    must_have_lanes(row, stream)
+    return _own_name(row, stream.name)
+
+
+def must_have_lanes(row: StateRow, stream: Stream) -> None:
+    """Raise Misconfigured where the settings have another count of lanes than a pipeline was begun with."""
     begun = row.fields.get("lanes")
     if begun != stream.lanes:
         msg = f"stream.lanes is {stream.lanes}, but {stream.name} was begun with {begun!r}"
         raise Misconfigured(msg, hint="set it back; to change it, drain the stream and begin a new one")
-    return _own_name(row, stream.name)
 
 
 async def pipeline_name(store: StateStore, stream: str) -> str:

@@ -55,7 +55,7 @@ def outcome(planned: Tally, done: Tally | None) -> dict[str, Any]:
         "plan": planned.digest,
     }
     if done is not None:
-        report |= {"done": done.report(), "as_planned": done.digest == planned.digest}
+        report |= {"done": done.report(), "as_planned": planned.became(done)}
     return report
 
 

@@ -115,7 +115,6 @@ def row_of(
         "since": _moment(trouble.since_ms) if trouble else "",
         "owner": owner,
         "owners": owners,
-        "changes_per_second": form.load_of(fields),
         "lease_counter": lease.version if lease else 0,
         "changes": settled.position,
         **({} if name == CAPTURE else {"parked_keys": 0 if settled.ended else len(settled.parked)}),

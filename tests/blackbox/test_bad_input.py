@@ -143,3 +143,12 @@ def test_check_finds_what_a_start_would_only_meet_later(stack: Stack) -> None:
     assert done.stdout.count("fix: ") >= 2
     right = stack.write(stack.sections(stack.shipped), "right.toml")
     assert stack.fanout("check", "-c", str(right)).returncode == 0
+    running = stack.service("capture", right, "capture").start()
+    running.wait_working()
+    assert running.terminate() == 0
+    sections = stack.sections({"audit": {**stack.shipped["audit"], "signing_key_file": "no-key.pem"}})
+    other = stack.write(sections | {"stream": {**sections["stream"], "lanes": 128}}, "other.toml")
+    done = stack.fanout("check", "-c", str(other))
+    assert done.returncode == 1
+    assert "stream.lanes is 128, but" in done.stdout
+    assert "topologies.audit.signing_key_file" in done.stdout

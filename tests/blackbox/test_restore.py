@@ -148,6 +148,7 @@ def test_a_bad_deploy_is_undone_and_good_writes_stay(stack: Stack) -> None:
     tells_what_happened(stack, begin, end)
     goes_into_new_places(stack, table)
     does_what_the_readme_says(stack, table, end)
+    says_when_the_end_is_missing(stack)
 
 
 def tells_what_happened(stack: Stack, begin: str, end: str) -> None:
@@ -161,6 +162,20 @@ def tells_what_happened(stack: Stack, begin: str, end: str) -> None:
     assert sum(each["Key"].endswith("-begun.json") for each in listed) == 2
     assert sum(each["Key"].endswith("-done.json") for each in listed) == 1
     assert report_of(stack, "audit", "verify")["verified"]
+
+
+def says_when_the_end_is_missing(stack: Stack) -> None:
+    """Expect no history of an item where the last object of a shard is gone: its last change may be in that."""
+    s3 = stack.client("s3")
+    listed = s3.list_objects_v2(Bucket=stack.archive, Prefix="a/segments/")["Contents"]
+    last = {each["Key"].rpartition("/")[0]: each["Key"] for each in listed}
+    for key in last.values():
+        body = s3.get_object(Bucket=stack.archive, Key=key)["Body"].read()
+        s3.delete_object(Bucket=stack.archive, Key=key)
+        done = stack.fanout("history", "pk=item-000", "-c", str(stack.folder / "fanout.toml"))
+        assert (done.returncode, key.removeprefix("a/") in done.stderr) == (4, True), done.stderr
+        s3.put_object(Bucket=stack.archive, Key=key, Body=body)
+    assert report_of(stack, "history", "pk=item-000")["watermark"]
 
 
 def goes_into_new_places(stack: Stack, table: Table) -> None:

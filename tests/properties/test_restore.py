@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from pipeline.history.keys import Scope
-from pipeline.history.plan import Action, Aim, Tally, Whole, Window, since
+from pipeline.history.plan import Action, Aim, Tally, Whole, Window, Wish, since
 from pipeline.history.reading import gather
 from pipeline.history.restore import Target, carry_out, plan
 from pipeline.history.traces import Traces
@@ -105,6 +105,20 @@ async def tally_of(traces: Traces, aim: Aim, store: FakeItemStore) -> Tally:
     async for step in plan(traces, aim, target_of(store)):
         tally.add(step.action, step.wish, step.have)
     return tally
+
+
+def test_what_somebody_else_did_already_is_as_planned() -> None:
+    """A second restore at the same time finds some items done; one that is left as it was seen is another matter."""
+    wishes = [Wish(b'{"pk":{"S":"%d"}}' % n, b"{}", None) for n in range(3)]
+    planned, beside, stale = Tally(), Tally(), Tally()
+    for wish in wishes:
+        planned.add(Action.PUT, wish, None)
+        beside.add(Action.KEEP if wish is wishes[0] else Action.PUT, wish, None)
+        stale.add(Action.STALE if wish is wishes[0] else Action.PUT, wish, None)
+    assert planned.became(planned)
+    assert planned.became(beside)
+    assert not planned.became(stale)
+    assert not beside.became(planned)
 
 
 def windowed(history: Recorded, start: int, end: int) -> dict[bytes, bytes | None]:

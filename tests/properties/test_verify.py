@@ -148,6 +148,26 @@ def test_a_repair_mends_and_does_no_harm(seed: int, mode: Mode) -> None:
     asyncio.run(story())
 
 
+def test_listed_items_are_counted_where_they_are() -> None:
+    """Of three keys, one is on both sides, one in the source alone, one nowhere; that one is no difference."""
+
+    async def story() -> None:
+        world = await filled(1, "exact")
+        both, gone = list(world.source.items)[:2]
+        del world.copy.items[gone]
+        verification = world.verification()
+
+        async def look() -> list[Finding]:
+            return [each async for each in verification.items([both, gone, b'{"pk":{"S":"nowhere"}}'])]
+
+        found = await meanwhile(world, look())
+        assert {finding.keys: finding.kind for finding in found} == {gone: Kind.MISSING}
+        assert (verification.count.source_items, verification.count.copy_items) == (2, 1)
+        await world.end()
+
+    asyncio.run(story())
+
+
 def test_what_a_topology_never_settles_is_undecided() -> None:
     """Without a worker nothing is called different: it is said what holds the changes back."""
 

@@ -104,6 +104,13 @@ def test_no_answer_may_pass(error: Exception) -> None:
     assert type(_raised(error)) is RetryLater
 
 
+def test_no_answer_names_who_was_asked() -> None:
+    """The endpoint is told, and what may be wrong with it."""
+    raised = _raised(EndpointConnectionError(endpoint_url="http://127.0.0.1:9/", error="e"))
+    assert "no answer from http://127.0.0.1:9/" in str(raised)
+    assert "AWS_ENDPOINT_URL" in raised.hint
+
+
 @pytest.mark.parametrize("error", [NoCredentialsError(), ParamValidationError(report="SECRET-VALUE")])
 def test_what_the_library_refuses_is_set_up_wrong(error: Exception) -> None:
     """No credentials and unsendable requests do not get better by waiting."""

@@ -1,10 +1,13 @@
 """How a command ends when it is told to, whoever began it. Real processes, real signals."""
 
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
+
+from pipeline.cli.failures import NOT_READ
 
 WAITING = """
 import asyncio, signal, sys
@@ -25,6 +28,19 @@ signal.signal(signal.SIGINT, signal.SIG_IGN if sys.argv[1] == "background" else 
 sys.exit(main(["wait"]))
 """
 SECONDS_MAX = 30.0
+
+
+def test_output_that_nobody_reads_to_its_end_is_no_finding() -> None:
+    """With `| head` the exit code is that of a closed pipe, not that of a problem that was found."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline", "--help"], stdout=writer, stderr=subprocess.PIPE, check=False
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (NOT_READ, b"")
 
 
 @pytest.mark.parametrize("begun", ["foreground", "background"])

@@ -31,7 +31,7 @@ def test_a_time_past_the_watermark_is_refused_with_who_is_behind() -> None:
         Misconfigured, match="up to 2026-11-24T10:41:06Z, not to 2026-11-24T10:41:07Z: table orders"
     ) as e:
         must_be_complete(AT, mark)
-    assert "--unproven" in e.value.hint
+    assert "archive check" in e.value.hint
 
 
 def test_a_time_before_the_first_change_is_refused() -> None:
