@@ -14,6 +14,7 @@ from pipeline.model.storing import RetentionMode, Storing
 from pipeline.ports import Clock, ItemStore, ItemWrite, ObjectStore
 from pipeline.wire import chain, segment
 from pipeline.wire.json import canonical_keys, change_to_json
+from pipeline.wire.positions import Positions
 from pipeline.wire.rangelog import RangeLog
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "ObjectStore",
     "Parked",
     "PipelineError",
+    "Positions",
     "RangeLog",
     "Rejected",
     "RetentionMode",

@@ -17,11 +17,11 @@ from pipeline.plugin import (
     Change,
     ChangeKind,
     Context,
-    Corrupt,
     ItemStore,
     ItemWrite,
     Mirror,
     Misconfigured,
+    Positions,
     Rejected,
     RetryLater,
     Topology,
@@ -29,8 +29,8 @@ from pipeline.plugin import (
 
 Mode = Literal["exact", "guarded", "economy"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-TRANSACTION_ITEMS_MAX = 99
-"""DynamoDB takes 100 actions; the position row is one."""
+TRANSACTION_ITEMS_MAX = 98
+"""DynamoDB takes 100 actions; the position row is one, and what was left out beside it another."""
 TRANSACTION_BYTES_MAX = 3_500_000
 """DynamoDB takes 4 MB; JSON is never shorter than what it counts, and keys and names of tables come on top."""
 BATCH_ITEMS_MAX = 25
@@ -70,7 +70,7 @@ class Replica:
         self._context = context
         self._items = context.items(settings.region)
         self._targets = {source: settings.table or source for source in context.tables}
-        self._exact = Exact(self._items, self._targets, settings.positions_table, f"{context.name}/{context.pipeline}")
+        self._positions = Positions(self._items, settings.positions_table, f"{context.name}/{context.pipeline}")
 
     async def open(self) -> None:
         """Refuse settings that cannot work, a replica that is its own source, and tables that do not fit together."""
@@ -82,13 +82,13 @@ class Replica:
         for source, region in self._context.tables.items():
             await self._check(source, region)
         if self._settings.mode == "exact":
-            await self._items.key_names(self._exact.positions_table)
+            await self._positions.open()
 
     async def write(self, batch: Batch) -> None:
         """Apply a batch. Rejected names the last change of an item that can never be stored."""
         match self._settings.mode:
             case "exact":
-                await self._exact.write(batch)
+                await write_exact(self._positions, batch, self._targets)
             case "guarded":
                 await write_guarded(self._items, guarded_changes(batch), self._targets)
             case _:
@@ -112,54 +112,19 @@ class Replica:
             )
 
 
-class Exact:
-    """Transactions that hold up to 99 items and move the shard's position row: all of it once, or not at all.
+async def write_exact(positions: Positions, batch: Batch, targets: Mapping[str, str]) -> None:
+    """Apply what of the batch lies above the shard's position row, in transactions of up to 98 items that move it.
 
-    The row, `<topology>/<pipeline>/<shard>`, tells up to which position the replica has the shard's changes. A worker
-    that lost the shard finds the row moved, by its successor, and writes nothing.
+    A worker that lost the shard finds the row moved, by its successor, and writes nothing. Raises Corrupt when the row
+    is below the batch, Rejected for what can never be stored, or was left out by an earlier owner.
     """
-
-    def __init__(self, items: ItemStore, targets: Mapping[str, str], positions_table: str, name: str) -> None:
-        self.positions_table = positions_table
-        self._items = items
-        self._targets = targets
-        self._name = name
-        self._at: dict[str, int] = {}
-        """Where each shard's row was when last seen; a wrong guess costs one refused transaction."""
-
-    async def write(self, batch: Batch) -> None:
-        """Apply what of the batch lies above the row. Raises Corrupt when the row is below the batch."""
-        row = f"{self._name}/{batch.shard}"
-        at = self._at.get(batch.shard, -1)
-        if at < batch.first - 1:
-            at = await self._read(row, batch)
-        while (rest := batch.after(at)) is not None:
-            at = await self._apply(cut(rest), row, at, batch)
-            self._at[batch.shard] = at
-
-    async def _apply(self, part: Batch, row: str, at: int, batch: Batch) -> int:
-        """Apply one transaction's worth; return where the row is now, which is above `at`."""
+    while (rest := batch.after(await positions.at(batch))) is not None:
+        part = cut(rest)
         last = last_changes(part)
-        writes = [put_or_delete(change, self._targets) for _, change in last]
         try:
-            moved = await self._items.transact(writes, self.positions_table, row, at, part.last)
+            await positions.move(part, [put_or_delete(change, targets) for _, change in last])
         except Rejected as error:
             raise by_position(error, last) from error
-        if moved:
-            return part.last
-        now = await self._read(row, batch)
-        if now == at:
-            raise RetryLater(f"position row {row} was busy")
-        return now
-
-    async def _read(self, row: str, batch: Batch) -> int:
-        at = await self._items.position(self.positions_table, row)
-        if at < batch.first - 1:
-            raise Corrupt(
-                f"position row {row} of table {self.positions_table} is at {at}, the batch starts at {batch.first}",
-                hint="was the positions table emptied or restored? Put back its rows as they were.",
-            )
-        return at
 
 
 async def write_guarded(items: ItemStore, last: "Last", targets: Mapping[str, str]) -> None:

@@ -21,8 +21,8 @@ DELIVERY = (
         "halted-batch-skipped",
         "a batch that the sink refused to take is passed by",
         "pipeline.delivery.topology:TopologyRunner.deliver",
-        "self._say(report, Flow.HALTED, batch, error, attempt)\n            await",
-        "self._say(report, Flow.HALTED, batch, error, attempt)\n            return\n            await",
+        "Flow.HALTED, batch, error, attempt)\n            await",
+        "Flow.HALTED, batch, error, attempt)\n            return\n            await",
     ),
     Mutant(
         "retried-batch-skipped",
@@ -197,16 +197,16 @@ SINKS = (
     Mutant(
         "position-refusal-is-success",
         "a transaction that was refused because the row is elsewhere counts as applied",
-        "topologies.replica:Exact._apply",
+        "pipeline.wire.positions:Positions.move",
         "if moved:",
         "if moved or True:",
     ),
     Mutant(
         "position-unconditional",
         "the position row is moved from wherever it is",
-        "topologies.replica:Exact._apply",
-        "row, at, part.last)",
-        "row, await self._items.position(self.positions_table, row), part.last)",
+        "pipeline.wire.positions:Positions.move",
+        "row.at, part.last)",
+        "await self._items.position(self.table, self._row(part.shard)), part.last)",
     ),
     Mutant(
         "first-change-of-an-item",

@@ -117,6 +117,8 @@ class Replica(FakeItemStore):
 
     def _apply(self, writes: Sequence[ItemWrite]) -> None:
         for write in writes:
+            if write.table not in self._sources:
+                continue  # the table of position rows
             if self.mode == "economy":
                 self._landed.add(write)
                 continue

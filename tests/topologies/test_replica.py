@@ -13,6 +13,7 @@ from pipeline.testing.changes import EPOCH, SHARD, STREAM, batch, batches, histo
 from pipeline.testing.context import PIPELINE, SOURCE_REGION, TABLES, Stores
 from pipeline.testing.fakes import FakeItemStore, FakeTable
 from pipeline.testing.faults import Faults
+from pipeline.wire.positions import Positions
 from topologies import replica
 from topologies.replica import Mode, Replica, Settings
 
@@ -36,7 +37,7 @@ def sink(world: Stores, faults: Faults | None = None, *, mode: Mode = "exact") -
     return Replica(Settings(REGION, mode=mode), world.context(faults, "r"))
 
 
-def test_exact_needs_one_transaction_for_99_items() -> None:
+def test_exact_needs_one_transaction_for_98_items() -> None:
     """A batch of 250 items is written in three transactions, each moving the row to its own end."""
     world, faults = stores(), Faults()
     changes = history([f"item-{n}" for n in range(250)])
@@ -96,9 +97,9 @@ def test_a_row_that_refuses_but_has_not_moved_is_tried_later() -> None:
         async def transact(self, *_: object, **__: object) -> bool:
             return False
 
-    exact = replica.Exact(Busy(*tables()), {"orders": "orders"}, POSITIONS, "r")
+    positions = Positions(Busy(*tables()), POSITIONS, "r")
     with pytest.raises(RetryLater):
-        asyncio.run(exact.write(batch(history(["a"]), 1, 1)))
+        asyncio.run(replica.write_exact(positions, batch(history(["a"]), 1, 1), {"orders": "orders"}))
 
 
 @pytest.mark.fault("R5")

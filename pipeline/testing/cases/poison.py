@@ -10,10 +10,11 @@ from pipeline.delivery.follower import Follower
 from pipeline.delivery.parking import Parking, Quarantine
 from pipeline.delivery.reader import Page
 from pipeline.model.change import Batch, Change, Parked
-from pipeline.model.errors import Defect
+from pipeline.model.errors import Defect, Rejected
 from pipeline.model.progress import Checkpoint, Why
 from pipeline.model.state import Report
 from pipeline.testing.changes import CHANGES, CUTS, SHARD, STREAM, batch, batches, put
+from pipeline.testing.context import Stores
 from pipeline.testing.fakes import FakeObjectStore, FakeStateStore, ManualClock, SeededChance
 from pipeline.testing.rig import Rig, offer
 from pipeline.wire.record import Record
@@ -86,10 +87,45 @@ class Poison(Rig):
 
         asyncio.run(case())
 
+    def test_43_what_an_old_owner_left_out_does_not_pass_for_done(self) -> None:
+        """Where the key was let go meanwhile, its change is written after all, or refused by name and waits in turn."""
+
+        async def case() -> None:
+            stores, _ = await self.start()
+            whole = batch(CHANGES, 1, len(CHANGES))
+            await self.deliver(stores, [_without(whole)])
+            left = await self._refused(stores, whole)
+            assert left <= set(WAITING), "a change was refused that nobody left out"
+            late = tuple(CHANGES[position - 1] for position in sorted(left))
+            places = range(1, len(late) + 1)
+            through = [Batch(STREAM, REDRIVEN, 1, len(late), late, places, asked_by="somebody")] if late else []
+            await self.deliver(stores, through)
+            await self.holds(stores, whole.without(_waiting(whole, left)), *through)
+
+        asyncio.run(case())
+
+    async def _refused(self, stores: Stores, whole: Batch) -> set[int]:
+        """Have the next owner offer a batch until it is taken; return the positions that it parks for that."""
+        left = set[int]()
+        while True:
+            try:
+                await self.deliver(stores, [whole.without(_waiting(whole, left))])
+            except Rejected as error:
+                found = set(error.positions)
+            else:
+                return left
+            assert not found <= left, "what is parked already was refused"
+            left |= found
+
+
+def _waiting(given: Batch, positions: set[int]) -> list[Parked]:
+    """Return the placeholders of some of a batch's changes."""
+    return [_parked(position, change) for position, change in given if position in positions]
+
 
 def _without(given: Batch) -> Batch:
     """Return a batch in which the changes at WAITING are in quarantine."""
-    return given.without([_parked(position, change) for position, change in given if position in WAITING])
+    return given.without(_waiting(given, set(WAITING)))
 
 
 def _parked(position: int, change: Change) -> Parked:
