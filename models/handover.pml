@@ -105,7 +105,7 @@ inline accept(change) {                          /* core: pipeline.delivery.curs
     if
     :: (change) > seen[(change) > 2] ->
         seen[(change) > 2] = change; number++;
-        if                                       /* core: topologies.replica.Exact.write */
+        if                                       /* core: topologies.replica.write_exact */
         :: number > position[shard] -> assert(applied + 1 == change); applied = change; position[shard] = number
         :: else fi
     :: else fi

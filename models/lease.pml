@@ -36,7 +36,7 @@ inline land_put(kind, expected, value, who) {    /* core: pipeline.coordination.
     :: else -> done = false fi
 }
 
-inline land_transact(old, new) {                 /* core: topologies.replica.Exact._apply */
+inline land_transact(old, new) {                 /* core: pipeline.wire.positions.Positions.move */
     if
 #ifdef SINK_UNCONDITIONAL
     :: true ->
@@ -107,9 +107,9 @@ claim:                                           /* core: pipeline.coordination.
     :: atomic { settled < N ->                   /* core: pipeline.delivery.cursor.Cursor.take */
         if :: last = settled + 1 :: settled + 2 <= N -> last = settled + 2 fi;
         if
-        :: at < settled ->                       /* core: topologies.replica.Exact._read */
+        :: at < settled ->                       /* core: pipeline.wire.positions.Positions._read */
             at = position; assert(at >= settled)
-        :: at >= settled && at < last ->         /* core: topologies.replica.Exact.write */
+        :: at >= settled && at < last ->         /* core: topologies.replica.write_exact */
             land_transact(at, last); at = position
         :: at >= settled && at < last && lost_answer; run late(TRANSACT, at, last, me)
         :: at >= last fi;                        /* else it is stored, by us or by another */

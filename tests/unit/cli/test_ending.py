@@ -24,6 +24,8 @@ def wait():
             print("cleaned up", flush=True)
     asyncio.run(story())
 
+for each in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(each, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.SIG_IGN if sys.argv[1] == "background" else signal.default_int_handler)
 sys.exit(main(["wait"]))
 """
