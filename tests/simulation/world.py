@@ -103,7 +103,7 @@ class World:
             source_iterator_seconds=draw.choice((3.0, 30.0, 900.0)),
             blur=draw.choice((0.0, 0.0, 0.2, 0.6)),
             slowness=Slowness(self.loop.seed),
-            standstill=draw.choice((0.0, 0.0, 0.01, 0.05)),
+            standstill=draw.choice((0.0, 0.0, 0.05, 0.2)),
             poison=self.poison,
             parked=self.parked,
         )
