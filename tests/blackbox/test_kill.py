@@ -85,7 +85,7 @@ def run(stack_of: Callable[..., Stack], doors: dict[str, Door]) -> Run:
     try:
         exits, writing = _torment(services, workload)
         journal = workload.finish()
-        _wait_settled(stack)
+        _wait_settled(stack, services)
     finally:
         workload.stop()
         watch.stop()
@@ -111,12 +111,15 @@ def _torment(services: Mapping[str, Service], workload: Workload) -> tuple[dict[
     return exits, writing
 
 
-def _wait_settled(stack: Stack) -> None:
-    """Wait until every topology has saved as many changes as were written, or until the judges will say what lacks."""
+def _wait_settled(stack: Stack, services: Mapping[str, Service]) -> None:
+    """Wait until every topology has saved what was written; after too long, show what each process says of itself."""
     client = stack.client("dynamodb")
     deadline = time.monotonic() + SETTLED_SECONDS
     while time.monotonic() < deadline and any(ends.settled(stack, client, name) < CHANGES for name in TOPOLOGIES):
         time.sleep(1.0)
+    lacks = {name: ends.settled(stack, client, name) for name in TOPOLOGIES}
+    if set(lacks.values()) != {CHANGES}:
+        print(lacks, *(f"{name}: {service.status()}" for name, service in services.items()), sep="\n")
 
 
 def _items(run: Run, region: str) -> dict[Item, dict[str, Any]]:
