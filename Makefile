@@ -11,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/.stamp
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-input
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
-PROCESSES ?= 3
+PROCESSES ?= 2
 ARGS ?=
 
 help: ## List the targets

@@ -36,7 +36,7 @@ SLOW = {"TransactWriteItems": (0.1, 0.6), "PUT": (0.1, 1.5)}
 """How long effects of the workers take, so that kills, checkpoints and looks fall in the middle of them."""
 STRAY_SHARE, STRAY_SECONDS = 0.05, 5.0
 """Some effects arrive only when their sender has lost its lease, dead or alive: another worker has done them."""
-SETTLED_SECONDS = 90.0
+SETTLED_SECONDS = 240.0
 TOPOLOGIES = ("replica", "archive", "audit")
 
 
