@@ -13,6 +13,8 @@ from pipeline.wiring.build import Parts, parts_of
 from pipeline.wiring.resources import must_have_lanes, pipeline_key
 from pipeline.wiring.roots import signer_of
 
+STATE = "state.table"
+
 
 def findings(settings: Settings) -> list[Finding]:
     """Return what is wrong with the resources the configuration names; nothing is written."""
@@ -23,16 +25,19 @@ def findings(settings: Settings) -> list[Finding]:
 async def _findings(parts: Parts) -> list[Finding]:
     inspector = AwsInspector(parts.aws, parts.around.clock, parts.settings.stream.region)
     found = await preflight.findings(parts.settings, inspector)
-    return [*found, *[each async for each in _begun_otherwise(parts)], *[each async for each in _unsigned(parts)]]
+    if not any(each.field == STATE for each in found):  # where the state table is not there, nothing was begun
+        found += [each async for each in _begun_otherwise(parts)]
+    return [*found, *[each async for each in _unsigned(parts)]]
 
 
 async def _begun_otherwise(parts: Parts) -> AsyncIterator[Finding]:
-    """Yield what does not fit the pipeline that was begun; where the state table is not there, none was."""
+    """Yield what does not fit the pipeline that was begun, and why that cannot be seen."""
     key = pipeline_key(parts.settings.stream.name)
     try:
         row = (await parts.around.store.read([key])).get(key)
-    except PipelineError:
-        return  # the look at the table says why
+    except PipelineError as error:
+        yield Finding(Severity.ERROR, STATE, error.reason, error.hint)
+        return
     try:
         if row is not None:
             must_have_lanes(row, parts.settings.stream)
