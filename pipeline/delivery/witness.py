@@ -16,6 +16,8 @@ STARTS_MAX = 3
 """From this claim on of a checkpoint that has not moved, what is offered is marked before."""
 OFFERS_MAX = 3
 """A change that was offered alone so often, and each time the process ended, is not offered again."""
+PARTS_MAX = 10
+"""Into so many parts the changes that are suspected are cut: how many calls a death costs, instead of one a change."""
 DOUBT_SECONDS = 60.0
 """How long after the claim the doubt lasts: who lives that long makes progress at every start."""
 TURN_SECONDS = 10.0
@@ -30,7 +32,8 @@ class Witness:
     """Marks what one topology is offered on one shard, while there is a doubt.
 
     Marked writes of a process take turns: when it dies, the mark is at what was being written. The changes between the
-    first and the last position of a mark that was left are offered one by one, until one is alone with its mark.
+    first and the last position of a mark that was left are offered in PARTS_MAX parts, of which one leaves a narrower
+    mark if it kills again, until a change is alone with its mark.
     """
 
     def __init__(self, turn: asyncio.Lock, clock: Clock, mark: Mark) -> None:
@@ -86,14 +89,16 @@ class Witness:
         )
 
     def _parts(self, batch: Batch) -> Iterator[Batch]:
-        """Yield what is offered at a time: of what somebody died of each change by itself, all else together."""
+        """Yield what is offered at a time: what somebody died of in a few parts, what lies around it whole."""
         rest: Batch | None = batch
         if self._suspects(batch):
             left = self._left
             if batch.first < left.first:
                 yield batch.upto(left.first - 1)
                 rest = batch.after(left.first - 1)
-            for position in [p for p in batch.positions if left.first <= p <= left.last]:
+            suspects = [p for p in batch.positions if left.first <= p <= left.last]
+            size = max(1, -(-len(suspects) // PARTS_MAX))
+            for position in reversed(suspects[::-size]):
                 assert rest is not None
                 yield rest.upto(position)
                 rest = rest.after(position)

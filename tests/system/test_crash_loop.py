@@ -13,8 +13,8 @@ from tests.system.test_isolation import fill
 from tests.system.test_quarantine import ask, saved
 from tests.system.world import Host, World
 
-DEATHS_MAX = STARTS_MAX + OFFERS_MAX
-"""Unmarked starts, one with the batch marked, and those with the change alone."""
+DEATHS_MAX = STARTS_MAX + 1 + OFFERS_MAX
+"""Unmarked starts and one with the batch marked, one with a part of it, and those with the change alone."""
 
 
 class Killer:

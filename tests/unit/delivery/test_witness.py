@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pipeline.delivery.witness import OFFERS_MAX, STARTS_MAX, TURN_SECONDS, Witness
+from pipeline.delivery.witness import OFFERS_MAX, PARTS_MAX, STARTS_MAX, TURN_SECONDS, Witness
 from pipeline.model.change import Batch
 from pipeline.model.errors import Deadly, RetryLater
 from pipeline.model.progress import Evidence
@@ -51,12 +51,27 @@ def test_in_doubt_the_batch_is_marked_before_and_unmarked_behind() -> None:
     assert row.marks == [Evidence(0, "", 1, 6, 1), Evidence()]
 
 
-def test_what_somebody_died_of_is_offered_one_by_one() -> None:
+def test_what_somebody_died_of_is_offered_by_itself() -> None:
     """In the range of a mark that was left each change has a call and a mark of its own; what lies outside has not."""
     row = Row()
     asyncio.run(row.witness(Evidence(1, "", 3, 5, 1)).through(batch(CHANGES, 1, 8), row.write))
     assert row.offered == [(1, 2), (3, 3), (4, 4), (5, 5), (6, 8)]
     assert [mark[2:4] for mark in row.marks] == [*row.offered, (0, 0)]
+
+
+@pytest.mark.parametrize("suspects", [2, 9, 10, 11, 99, 1_234, 8_000])
+def test_a_death_costs_a_few_calls_however_many_changes_are_suspected(suspects: int) -> None:
+    """At most PARTS_MAX parts, narrower each time, none left out; after a few deaths the culprit is alone."""
+    first, last, culprit, deaths = 5, suspects + 4, 5 + suspects // 3, 0
+    while first < last:
+        row = Row()
+        whole = batch(CHANGES * (suspects // len(CHANGES) + 2), 1, suspects + 9)
+        asyncio.run(row.witness(Evidence(1, "", first, last, 1)).through(whole, row.write))
+        assert [each[0] for each in row.offered] == [1, *(each[1] + 1 for each in row.offered[:-1])]
+        assert len(row.offered) <= PARTS_MAX + 2
+        ((first, last),) = [each for each in row.offered if each[0] <= culprit <= each[1]]
+        deaths += 1
+    assert deaths == len(str(suspects - 1)), "one for each decimal digit"
 
 
 def test_a_change_that_killed_alone_too_often_is_deadly() -> None:
