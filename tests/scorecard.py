@@ -61,26 +61,31 @@ def page() -> str:
 
 def _worlds() -> list[str]:
     found = rows((ROOT / WORLDS).read_text(), "seeds")
+    clean = [row for row in found if not numbers(row["broken promises"])[0]]
     broken = sum(numbers(row["broken promises"])[0] for row in found)
-    reached = [
-        ("seeds", 100_000, sum(seeds(row["seeds"]) for row in found)),
-        ("simulated hours", 1_000, total(found, "simulated hours")),
-        ("kills", 300_000, total(found, "kills")),
-        ("changes", 10_000_000, total(found, "changes")),
-    ]
+    goals = {"seeds": 100_000, "simulated hours": 1_000, "kills": 300_000, "changes": 10_000_000}
     return [
         "## Simulated worlds",
         "",
-        f"`make simulate`, {len(found)} campaigns, commits {found[0]['commit']} to {found[-1]['commit']}.",
+        f"`make simulate`, {len(found)} campaigns, commits {found[0]['commit']} to {found[-1]['commit']};",
+        f"{len(clean)} of them, the last at {clean[-1]['commit']}, without a broken promise. The goal is for those.",
         "",
-        "| what | goal | reached | of the goal |",
-        "|---|---|---|---|",
-        *(f"| {what} | {goal:,} | {round(sum_):,} | {sum_ / goal:.0%} |" for what, goal, sum_ in reached),
-        f"| reshards | | {round(total(found, 'reshards')):,} | |",
-        f"| broken promises found | | {round(broken)} | |",
+        "| what | goal | without a broken promise | of the goal | in all |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {what} | {goal:,} | {round(_sum(clean, what)):,} | {_sum(clean, what) / goal:.0%} "
+            f"| {round(_sum(found, what)):,} |"
+            for what, goal in goals.items()
+        ),
+        f"| reshards | | {round(_sum(clean, 'reshards')):,} | | {round(_sum(found, 'reshards')):,} |",
+        f"| broken promises found | 0 | 0 | | {round(broken)} |",
         "",
         "Each broken promise has its seed, what it was and what became of it in the ledger.",
     ]
+
+
+def _sum(found: Iterable[Row], what: str) -> float:
+    return sum(seeds(row["seeds"]) for row in found) if what == "seeds" else total(found, what)
 
 
 def _bugs() -> list[str]:
