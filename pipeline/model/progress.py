@@ -1,6 +1,6 @@
 """Progress: what has been seen of the source, and what is settled without a hole."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -119,6 +119,12 @@ class Evidence(NamedTuple):
         return Evidence(self.starts)
 
 
+NOTHING = (-1, 0)
+EVERY_SEQUENCE = 10**40
+"""Above any: a sequence number of DynamoDB Streams has 21 to 40 digits."""
+APART = ("gap-", "snapshot-")
+"""How the names begin of what stands in place of a source shard for what is no change of a stream: it may name one that
+is not captured yet."""
 SEEN_KEPT_MS = 48 * 3600 * 1000
 """How long the last sequence of a silent (source shard, lane) is kept: twice the 24 h a table stream lives."""
 
@@ -128,19 +134,31 @@ class Seen:
 
     Repeats come from retried puts, a restarted capture, or an old owner whose put arrived late. A lane's records reach
     the stream so that every change before a record's first is already there, so one number per lane is enough.
+
+    A source shard is named `table/epoch/shard`. Of a table's streams, one follows another only over a gap that was
+    accepted, and what was unread of the earlier is lost then. A change of it may still arrive, from an owner who stood
+    still before a put: it is older than what is there, and counts as a repeat.
     """
 
     def __init__(self, state: Mapping[tuple[str, int], tuple[int, int]] | None = None) -> None:
         self._state: dict[tuple[str, int], tuple[int, int]] = dict(state or {})
+        self._epochs = _epochs(self._state)
 
     def fresh_above(self, shard: str, lane: int) -> int:
         """Return the sequence a change of this source shard and lane must exceed to be new; -1 before the first."""
-        return self._state.get((shard, lane), (-1, 0))[0]
+        return EVERY_SEQUENCE if self._has_ended(shard, lane) else self._state.get((shard, lane), NOTHING)[0]
 
     def note(self, shard: str, lane: int, sequence: int, arrival_ms: int) -> None:
         """Remember that everything up to `sequence` was seen."""
-        if sequence > self.fresh_above(shard, lane):
+        if sequence > self._state.get((shard, lane), NOTHING)[0]:
+            if (shard, lane) not in self._state:
+                _note_epoch(self._epochs, shard, lane)
             self._state[(shard, lane)] = (sequence, arrival_ms)
+
+    def _has_ended(self, shard: str, lane: int) -> bool:
+        """Return True when a later stream of the shard's table has begun in the lane."""
+        table, epoch, name = shard.split("/", 2)
+        return epoch < self._epochs.get((table, lane), "") and not name.startswith(APART)
 
     def merge(self, other: Mapping[tuple[str, int], tuple[int, int]]) -> None:
         """Take over what a parent shard had seen."""
@@ -156,5 +174,21 @@ class Seen:
 
         The time is the record's, not ours, so that every worker forgets the same.
         """
-        self._state = {k: v for k, v in self._state.items() if v[1] > arrival_ms - SEEN_KEPT_MS}
+        kept = {at: seen for at, seen in self._state.items() if seen[1] > arrival_ms - SEEN_KEPT_MS}
+        if len(kept) < len(self._state):
+            self._state, self._epochs = kept, _epochs(kept)
         return self.state()
+
+
+def _epochs(places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    """Return the latest stream of each table and lane of which a change was seen."""
+    found: dict[tuple[str, int], str] = {}
+    for source, lane in places:
+        _note_epoch(found, source, lane)
+    return found
+
+
+def _note_epoch(latest: dict[tuple[str, int], str], source: str, lane: int) -> None:
+    table, epoch, shard = source.split("/", 2)
+    if not shard.startswith(APART) and epoch > latest.get((table, lane), ""):
+        latest[table, lane] = epoch

@@ -132,8 +132,8 @@ REPEATS = (
         "dedupe-off",
         "repeats are delivered",
         "pipeline.model.progress:Seen.fresh_above",
-        "return self._state.get((shard, lane), (-1, 0))[0]",
-        "return -1",
+        "else self._state.get((shard, lane), NOTHING)[0]",
+        "else -1",
     ),
     Mutant(
         "dedupe-forgets-at-a-reshard",
@@ -153,7 +153,7 @@ REPEATS = (
         "dedupe-merge-takes-the-last",
         "of two parents of a merge the last one's word counts, not the higher",
         "pipeline.model.progress:Seen.note",
-        "if sequence > self.fresh_above(shard, lane):",
+        "if sequence > self._state.get((shard, lane), NOTHING)[0]:",
         "if True:",
     ),
     Mutant(

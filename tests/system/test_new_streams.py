@@ -1,10 +1,31 @@
 """Streams, tables and shards that are not what was captured last: what follows waits for a decision."""
 
+import asyncio
+from collections.abc import Sequence
+
+import orjson
 import pytest
 
 from pipeline.model.change import ChangeKind
 from pipeline.model.gap import GapCause, GapState
+from pipeline.ports import OutRecord
+from pipeline.testing.fakes import FakeLog, ManualClock
 from tests.system.loss import Story, tell
+from tests.system.world import item
+
+
+class Standstill(FakeLog):
+    """A stream before whose puts a capture stands still; what it was about to put is kept."""
+
+    def __init__(self, log: FakeLog, clock: ManualClock) -> None:
+        super().__init__(log.name, clock)
+        self.puts: list[Sequence[OutRecord]] = []
+
+    async def put(self, records: Sequence[OutRecord]) -> tuple[str | None, ...]:
+        """Never return."""
+        self.puts.append(records)
+        await asyncio.Event().wait()
+        return ()
 
 
 @pytest.mark.fault("D6")
@@ -116,5 +137,33 @@ def test_a_listing_that_omits_a_parent_for_good_is_not_believed() -> None:
         assert (told.numbers(), await told.gaps.all()) == ([], ())
         await told.world.run(30)
         assert told.numbers() == [1, 2]
+
+    tell(story)
+
+
+@pytest.mark.fault("D6", "P4")
+def test_what_comes_of_the_earlier_stream_behind_the_later_is_given_up() -> None:
+    """A capture that stood still before a put, and wakes when another stream was taken up, turns nothing back."""
+
+    async def story(told: Story) -> None:
+        told.put(1)
+        await told.world.run(5)
+        log = told.world.log
+        still = told.capture()._outbox._log = Standstill(log, told.world.clock)
+        told.table.put(item(1, 2))
+        await told.world.run(2)
+        await told.world.kill(told.hosts[0])
+        told.table.disable_stream()
+        told.table.enable_stream()
+        told.table.put(item(1, 3))
+        told.world.capture()
+        await told.world.run(5)
+        await told.gaps.decide((await told.the_gap()).id, GapState.ACCEPTED, "ann")
+        await told.world.run(10)
+        for records in still.puts:
+            await log.put(records)
+        await told.world.run(10)
+        images = [change.after for change in told.kept() if change.kind is not ChangeKind.GAP]
+        assert images == [orjson.dumps(item(1, number)) for number in (1, 3)], "the second is lost with the gap"
 
     tell(story)

@@ -11,7 +11,7 @@ from pipeline.testing.fakes import FakeLog, FakeStateStore, ManualClock, SeededC
 
 PARENT = "shardId-000000000000"
 KEY = f"{PARENT}@audit"
-SEEN = {("shardId-source", 0): (7, 0)}
+SEEN = {("orders/e1/shardId-source", 0): (7, 0)}
 
 
 class Moment(FakeStateStore):
