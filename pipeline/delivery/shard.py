@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from pipeline.coordination.gaps import Gaps, accept_hint
@@ -93,7 +94,10 @@ class ShardDelivery:
         cursor.follow(self._ring, now)
         batch = cursor.take(now)
         cursor.report.lag_seconds = cursor.lag_seconds(self._clock.now_ms())
-        return batch
+        saved = follower.slot.saved
+        if batch is None or batch.asked_by or saved.part != cursor.settled.part:
+            return batch
+        return replace(batch, saved=saved.position)
 
     def settle(self, topology: str, batch: Batch) -> None:
         """Note that a batch is durable at the topology's sink; the next save stores it."""

@@ -104,6 +104,9 @@ class Batch:
     asked_by: str = ""
     parents: tuple[str, ...] = ()
     """The shards of the stream that this one came from. All of theirs was written before this shard began."""
+    saved: int = 0
+    """Position up to which the topology's checkpoint was stored when the batch was handed out: no owner of the shard
+    begins before it any more."""
 
     def __post_init__(self) -> None:
         assert 1 <= self.first <= self.last, (self.first, self.last)

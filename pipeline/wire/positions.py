@@ -2,7 +2,8 @@
 
 Beside a row stands what was left out on the way, since it waits in quarantine: a key's first and last such position.
 An owner that lost the shard may have moved the row over a change that its successor, which let the key go, must write.
-To the successor that change is refused by name, and so waits in its turn: it would pass for done otherwise.
+To the successor that change is refused by name, and so waits in its turn: it would pass for done otherwise. What a
+stored checkpoint is past is forgotten, as nobody begins before it.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ import msgspec
 import orjson
 
 from pipeline.model.change import Batch
-from pipeline.model.errors import Corrupt, Rejected, RetryLater
+from pipeline.model.errors import Corrupt, Misconfigured, PipelineError, Rejected, RetryLater
 from pipeline.ports import ItemStore, ItemWrite
 from pipeline.wire.json import UNREADABLE, canonical_keys
 
@@ -77,11 +78,20 @@ class Positions:
         row = self._rows[part.shard]
         left_out = after(row.left_out, part)
         beside = [] if left_out == row.left_out else [self._write_of(part.shard, left_out)]
-        moved = await self._items.transact([*writes, *beside], self.table, self._row(part.shard), row.at, part.last)
+        try:
+            moved = await self._items.transact([*writes, *beside], self.table, self._row(part.shard), row.at, part.last)
+        except Rejected as error:
+            raise self._ours(error, len(writes)) from error
         if moved:
             self._rows[part.shard] = _Row(part.last, left_out)
         elif (await self._read(part)).at == row.at:
             raise RetryLater(f"position row {self._row(part.shard)} was busy")
+
+    def _ours(self, error: Rejected, writes: int) -> PipelineError:
+        """Return the error, or another when it is not the writes that are refused but what stands beside the row."""
+        if writes not in error.positions:
+            return error
+        return Misconfigured(f"table {self.table} refuses what was left out: {error.positions[writes]}")
 
     async def _read(self, batch: Batch) -> _Row:
         name = self._row(batch.shard)
@@ -125,7 +135,7 @@ def after(left_out: Mapping[str, Span], part: Batch) -> dict[str, Span]:
     """Return what is left out once a part was written: a key of which a later change was written is not, any more."""
     if not left_out and not part.parked:
         return {}
-    found = dict(left_out)
+    found = {name: span for name, span in left_out.items() if span[1] > part.saved}
     events = [(position, name_of(change.table, change.keys), False) for position, change in part]
     events += [(each.position, name_of(each.table, each.keys), True) for each in part.parked]
     for position, name, parked in sorted(events):

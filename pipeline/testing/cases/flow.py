@@ -61,7 +61,7 @@ def _cursor() -> Cursor:
 def _feed(cursor: Cursor, start: int) -> int:
     """Feed a record of one change each while the cursor is hungry; return how many changes it was fed in all."""
     while cursor.hungry and start < len(CHANGES):
-        record = Record(start + 1, 0, "source", 0, (CHANGES[start],), 100)
+        record = Record(start + 1, 0, "orders/e1/source", 0, (CHANGES[start],), 100)
         cursor.feed(Page(start or None, (record,), start + 1, 100, ended=False, behind_ms=0), 0.0)
         start += 1
     return start

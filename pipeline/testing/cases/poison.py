@@ -140,6 +140,6 @@ async def _quarantined() -> tuple[Cursor, Parking]:
     slot = CheckpointSlot(FakeStateStore(), clock, chance, "checkpoint", "worker")
     follower = Follower(cursor, slot, asyncio.Lock(), clock)
     await follower.begin(Checkpoint())
-    cursor.feed(Page(None, (Record(1, 0, "source", 0, CHANGES, 100),), 1, 100, ended=False, behind_ms=0), 0.0)
+    cursor.feed(Page(None, (Record(1, 0, "orders/e1/source", 0, CHANGES, 100),), 1, 100, ended=False, behind_ms=0), 0.0)
     quarantine = Quarantine(FakeObjectStore(), "pipeline", 1, 1)
     return cursor, Parking(quarantine, "sink", cursor, slot, follower.save)

@@ -1,11 +1,12 @@
 """What stands beside a position row: what was left out, and how long that is remembered."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from pipeline.model.change import Batch, Parked
-from pipeline.model.errors import Corrupt, Rejected
+from pipeline.model.errors import Corrupt, Misconfigured, Rejected
 from pipeline.testing.changes import batch, history
 from pipeline.testing.fakes import FakeItemStore, FakeTable, ManualClock
 from pipeline.wire.positions import Positions, after, name_of
@@ -36,6 +37,28 @@ def test_a_key_is_left_out_from_its_first_to_its_last_parked_change() -> None:
     assert more == {name: (1, 4)}
     assert after(more, batch(CHANGES, 5, 5)) == more
     assert after(more, batch(CHANGES, 6, 6)) == {}
+
+
+def test_what_a_stored_checkpoint_is_past_is_forgotten() -> None:
+    """Keys that were put through and do not change again leave nothing behind: the item would grow without end."""
+    changes = history(["a", "b", "c", "c"])
+    some = after({}, parked(batch(changes, 1, 2), 1, 2))
+    assert list(some.values()) == [(1, 1), (2, 2)]
+    assert list(after(some, replace(batch(changes, 3, 3), saved=1)).values()) == [(2, 2)]
+    assert list(after(some, replace(parked(batch(changes, 4, 4), 4), saved=3)).values()) == [(4, 4)]
+
+
+def test_a_refusal_of_what_stands_beside_the_row_is_not_taken_for_one_of_a_change() -> None:
+    """The table is named, not a change at a position that the batch does not have."""
+
+    async def story() -> None:
+        store = FakeItemStore(FakeTable(TABLE, ManualClock(), keys={"row": "N"}))
+        positions, given = Positions(store, TABLE, "r"), parked(batch(CHANGES, 1, 3), 3)
+        await positions.at(given)
+        with pytest.raises(Misconfigured, match=f"table {TABLE} refuses"):
+            await positions.move(given, [])
+
+    asyncio.run(story())
 
 
 def test_the_next_owner_is_refused_what_was_left_out_and_nothing_else() -> None:
