@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 
 from pipeline.coordination.crew import Crew
 from pipeline.coordination.gaps import Gaps
@@ -10,7 +11,7 @@ from pipeline.coordination.leases import SHARD_END, Leases
 from pipeline.coordination.losswatch import LossWatch
 from pipeline.coordination.rounds import Rounds
 from pipeline.delivery.shard import ShardDelivery
-from pipeline.model.errors import PipelineError
+from pipeline.model.errors import PipelineError, RetryLater
 from pipeline.model.gap import LOG_KEPT_MS_MIN
 from pipeline.model.shard import Shard
 from pipeline.ports import Clock, Log, StateRow
@@ -38,6 +39,7 @@ class StreamDelivery(Rounds):
         clock: Clock,
         topologies: Collection[str],
         kept_ms_max: int = 0,
+        admitted: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(f"delivery of {log.name}", clock)
         self._log = log
@@ -46,6 +48,7 @@ class StreamDelivery(Rounds):
         self.gaps = gaps
         self._topologies = frozenset(topologies)
         self._kept_ms_max = kept_ms_max
+        self._admitted = admitted
         self.known: dict[str, Shard] = {}
         self._watch = LossWatch()
         self._asked_at: float | None = None
@@ -100,6 +103,9 @@ class StreamDelivery(Rounds):
             await self._lease()
 
     async def _lease(self) -> None:
+        if self._admitted is not None:
+            with suppress(RetryLater):  # whether a lease is kept is then up to its renewal
+                await self._admitted()
         await self._crew.step(list(self.known), lambda _, row: not self._is_finished(row))
 
     def _due_at(self) -> float:

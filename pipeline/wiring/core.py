@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -81,9 +81,12 @@ def capture_of(around: Surroundings, stream: TableStream, packing: Packing) -> T
 
 
 def delivery_of(
-    around: Surroundings, topologies: Mapping[str, TopologyRunner], quarantine: Quarantine | None = None
+    around: Surroundings,
+    topologies: Mapping[str, TopologyRunner],
+    quarantine: Quarantine | None = None,
+    admitted: Callable[[], Awaitable[None]] | None = None,
 ) -> StreamDelivery:
-    """Return the delivery of the Kinesis stream to the topologies."""
+    """Return the delivery of the Kinesis stream to the topologies; `admitted` raises when it may hold no lease."""
     group = around.log.name
     leases = _leases(around, group)
     gaps = Gaps(around.store, around.log.name, around.clock)
@@ -107,7 +110,9 @@ def delivery_of(
         )
 
     crew = Crew(leases, around.clock, around.chance, around.lease_seconds, build)
-    delivery = StreamDelivery(around.log, leases, crew, gaps, around.clock, list(topologies), around.kept_ms_max)
+    delivery = StreamDelivery(
+        around.log, leases, crew, gaps, around.clock, list(topologies), around.kept_ms_max, admitted
+    )
     return delivery
 
 

@@ -89,6 +89,18 @@ async def pipeline_name(store: StateStore, stream: str) -> str:
     return _own_name(row, stream)
 
 
+async def must_still_be(store: StateStore, stream: str, name: str) -> None:
+    """Raise Misconfigured when the state table does not know the pipeline by this name any more.
+
+    It was emptied or made anew then. What is begun in it has a new name, under which a destination keeps no position
+    yet; a process that goes on under the old one would store checkpoints that do not fit to either.
+    """
+    row = (await store.read([pipeline_key(stream)])).get(pipeline_key(stream))
+    if row is None or _own_name(row, stream) != name:
+        msg = f"the state table was emptied or made anew: it does not know the pipeline {name}"
+        raise Misconfigured(msg, hint="restart every worker and capture: they begin anew at the oldest change there is")
+
+
 def _own_name(row: StateRow, stream: str) -> str:
     return f"{stream}/{row.fields['pipeline']!s}"
 

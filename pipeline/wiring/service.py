@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pipeline.aws.session import Aws
@@ -19,7 +20,7 @@ from pipeline.wiring.build import Parts, capture_of, parts_of, quarantine_of, to
 from pipeline.wiring.compactor import compactors_of
 from pipeline.wiring.core import delivery_of
 from pipeline.wiring.policies import note_policies
-from pipeline.wiring.resources import begin, check_stream, source_tables
+from pipeline.wiring.resources import begin, check_stream, must_still_be, source_tables
 from pipeline.wiring.roots import root_writers_of, signers_of
 from pipeline.worker.app import Work
 from pipeline.worker.guard import guarded
@@ -77,8 +78,8 @@ async def _prepare(parts: Parts, *, capture: bool, worker: bool) -> Work:
     topologies = topologies_of(parts, pipeline) if worker else {}
     if worker:
         await note_policies(parts)
-    delivery = delivery_of(parts.around, topologies, quarantine_of(parts, pipeline)) if worker else None
-
+    admitted = partial(must_still_be, parts.around.store, parts.around.log.name, pipeline)
+    delivery = delivery_of(parts.around, topologies, quarantine_of(parts, pipeline), admitted) if worker else None
     roots = root_writers_of(parts) if worker else {}
 
     def status() -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from pipeline.ports import StateRow
 from pipeline.testing.faults import When
 from pipeline.wire.checkpoint import from_fields, to_fields
 from pipeline.wiring.core import checkpoint_key
+from pipeline.wiring.resources import must_still_be, pipeline_key
 from tests.system.world import LEASE_SECONDS, Host, World, item
 
 Refusal = Callable[[str, When], PipelineError | None]
@@ -180,5 +182,36 @@ def test_an_edited_checkpoint_repeats_or_leaves_a_hole(move: int) -> None:
         write(world, 4)
         await world.run(30)
         assert firsts[0] == position + 1
+
+    told(story)
+
+
+@pytest.mark.fault("E5")
+def test_an_emptied_state_table_stops_the_workers_until_they_are_restarted() -> None:
+    """Who runs under the name that is lost stores nothing in the new table, says so, and holds no lease."""
+
+    async def story(world: World) -> None:
+        key, name = pipeline_key("changes"), "changes/first"
+        world.store.rows[key] = StateRow(key, 0, {"pipeline": "first"})
+        world.admitted = partial(must_still_be, world.store, "changes", name)
+        world.capture()
+        worker = world.worker({"a": world.sink("a")})
+        write(world, 0)
+        await world.run(5)
+        assert world.ledger("a").by_key == world.expected()
+        before = world.expected()
+        world.store.rows.clear()
+        await world.run(3 * LEASE_SECONDS)
+        write(world, 1)
+        await world.run(3 * LEASE_SECONDS)
+        assert worker.delivery is not None
+        assert not worker.delivery.deliveries
+        assert name in worker.delivery.problem
+        assert "restart" in worker.delivery.problem
+        assert world.ledger("a").by_key == before
+        assert not [row for row in world.store.rows if row.endswith("@a")]
+        world.store.rows[key] = StateRow(key, 0, {"pipeline": "second"})
+        await world.run(3 * LEASE_SECONDS)
+        assert not worker.delivery.deliveries, "another name is not ours either"
 
     told(story)

@@ -1,7 +1,7 @@
 """The whole pipeline over fakes in one event loop: hosts that can be killed, time that is moved by hand."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from pipeline.capture.packing import Packing, WireForm
@@ -144,6 +144,7 @@ class World:
         self.kept_ms_max = 0
         self.parked = FakeObjectStore()
         self.quarantine: Quarantine | None = None
+        self.admitted: Callable[[], Awaitable[None]] | None = None
         self.guards: dict[str, AttributeGuard] = {}
         self._count = 0
 
@@ -162,7 +163,7 @@ class World:
         tables = frozenset(table.name for table in self.tables)
         wants = Appetite(int(appetite.get("changes", 50)), 1024 * 1024, appetite.get("linger", 0.0), tables, gaps=True)
         runners = {name: _runner(name, sink, replace(wants, topology=name), self) for name, sink in sinks.items()}
-        return self._host([], delivery_of(around, runners, self.quarantine), runners)
+        return self._host([], delivery_of(around, runners, self.quarantine, self.admitted), runners)
 
     def ledger(self, name: str) -> Ledger:
         """Return a destination by name."""
