@@ -103,7 +103,7 @@ class TableCopy:
     async def _chunk(self, run: Run, number: int, segment: Segment) -> Segment:
         """Open a window, read a page, send it; only then is it noted as sent."""
         source = shard_of(run.id, number, run.topologies)
-        segment = replace(segment, chunk=segment.chunk + 1)
+        segment = replace(segment, chunk=max(segment.chunk + 1, self._clock.now_ms()))
         await self._persist(partial(self._copies.put_segment, run, number, segment))
         await self._mark(run, source, segment.chunk, OPENS)
         read = partial(self._reader.page, number, run.segments, segment.start or None, PAGE_ROWS_MAX)

@@ -38,7 +38,10 @@ class Segment:
     """How far a segment of a run is."""
 
     chunk: int = 0
-    """The last chunk that was begun: none that is lower counts any more."""
+    """The last chunk that was begun: none that is lower counts any more.
+
+    It is the time of its beginning: rows of one item that two runs send never have the same sequence.
+    """
     start: bytes = b""
     """Where the next page starts; empty at the beginning."""
     rows: int = 0

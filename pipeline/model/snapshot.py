@@ -79,7 +79,11 @@ def is_of_export(change: Change) -> bool:
 
 
 def sequence_of(chunk: int, row: int) -> int:
-    """Return the sequence of a row of a chunk, rows counted from 1; 0 opens its window, the last closes it."""
+    """Return the sequence of a row of a chunk, rows counted from 1; 0 opens its window, the last closes it.
+
+    Chunks are numbered by the time they begin at, in milliseconds: a later row of an item has a greater sequence, and
+    every change of the stream one that is greater still, since it has more digits.
+    """
     assert 0 <= row <= CHUNK_ROWS_MAX
     return chunk * (CHUNK_ROWS_MAX + 1) + row
 
