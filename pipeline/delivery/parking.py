@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pipeline.coordination.checkpoints import CheckpointSlot
 from pipeline.delivery.cursor import Cursor
 from pipeline.model.change import Batch, Change, ChangeKind, Parked
-from pipeline.model.errors import Deadly, Defect, PipelineError, Rejected
+from pipeline.model.errors import Deadly, Defect, LeaseLost, PipelineError, Rejected, RetryLater
 from pipeline.model.lane import explicit_hash_key, lane_of
 from pipeline.model.progress import PARKED_KEYS_MAX, ParkedKey, Why
 from pipeline.ports import ObjectStore
@@ -95,21 +95,22 @@ class Parking:
         self._cursor.count_parked(await self._offer(batch, write))
 
     async def _put_through(self, batch: Batch, write: Write) -> None:
-        """Have a batch from quarantine written; refused again, it stays where it is.
+        """Have a batch from quarantine written; what is no matter of time refuses it, and it stays where it is.
 
-        When the shard is lost nobody waits for it any more; what is on its way then ends without an answer.
+        Else the whole shard would wait for a person. When the shard is lost nobody waits for it any more; what is on
+        its way then ends without an answer.
         """
         redriven = self._cursor.redriven
         if redriven is None:
             return
         try:
             await write(batch)
-        except Rejected as error:
-            redriven.refused = error.reason
-        except Defect as error:
-            if not self._is_enough():
+        except (RetryLater, LeaseLost):
+            raise
+        except PipelineError as error:
+            if isinstance(error, Defect) and not self._is_enough():
                 raise
-            redriven.refused = error.reason
+            redriven.refused = str(error)
 
     async def _offer(self, batch: Batch, write: Write) -> Sequence[Parked]:
         """Have part of a batch written, parking what is refused; return what is parked of it."""

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from pipeline.delivery.asking import Asking
-from pipeline.model.errors import Rejected
+from pipeline.model.errors import Corrupt, Misconfigured, PipelineError, Rejected
 from pipeline.model.progress import Checkpoint
 from pipeline.plugin import Batch
 from pipeline.wire.checkpoint import from_fields
@@ -130,6 +130,40 @@ def test_what_is_refused_again_stays_parked_and_the_answer_says_so() -> None:
         await world.run(8)
         await asking.step()
         assert (asking.left, asking.refused) == (set(), {})
+        assert in_order(world)
+        await world.end()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("error", [Corrupt, Misconfigured])
+def test_what_cannot_be_put_through_holds_up_nothing(error: type[PipelineError]) -> None:
+    """Whatever else a sink says of a parked key's changes is an answer: the key stays parked, and the rest flows."""
+
+    async def story() -> None:
+        world, poison = World(), Poison("k3")
+
+        def trouble(batch: Batch) -> None:
+            poison(batch)
+            if batch.asked_by and not mended:
+                raise error("not what was written", hint="look at it")
+
+        mended = False
+        world.with_quarantine()
+        world.capture()
+        world.worker({"a": world.sink("a", trouble)})
+        await fill(world, 2)
+        await world.run(3)
+        poison.keys.clear()
+        asking = await ask(world)
+        await fill(world, 2)
+        await world.run(8)
+        assert saved(world).position == 80
+        await asking.step()
+        assert set(asking.refused.values()) == {"not what was written (look at it)"}
+        mended = True
+        await ask(world)
+        await world.run(8)
         assert in_order(world)
         await world.end()
 
