@@ -9,9 +9,12 @@ from pipeline.delivery.parking import Parking
 from pipeline.delivery.redrive import Redrive
 from pipeline.delivery.witness import Witness
 from pipeline.model.change import Change
+from pipeline.model.errors import Misconfigured
 from pipeline.model.gap import GapRecord
 from pipeline.model.progress import Checkpoint, Evidence
 from pipeline.ports import Clock
+
+KEEP_QUARANTINE = "put the section back; once all is put through, `fanout quarantine redrive --all`, it may go"
 
 
 class Follower:
@@ -45,6 +48,14 @@ class Follower:
         await self.save()
         self.missing = None
         self.cursor.report.flowing()
+
+    def must_have_quarantine(self) -> None:
+        """Refuse to go on without a quarantine while keys are parked: their next changes would overtake those there.
+
+        Raises Misconfigured.
+        """
+        if self.parking is None and (keys := len(self.cursor.parked)):
+            raise Misconfigured(f"{keys} parked key(s), and no section [quarantine]", hint=KEEP_QUARANTINE)
 
     async def begin(self, beginning: Checkpoint) -> None:
         """Take the checkpoint over, or make one of `beginning`. Raises RetryLater or Corrupt."""

@@ -234,6 +234,7 @@ class ShardDelivery:
             return
         await follower.begin(beginning.checkpoint)
         follower.missing = self._passage.at_start(follower.cursor, name, beginning)
+        follower.must_have_quarantine()  # told at once, not with the next change
 
     async def _stand(self, name: str, follower: Follower, missing: GapRecord) -> None:
         """Note a gap and stand before it; go on once it is accepted. Raises LeaseLost."""

@@ -83,6 +83,7 @@ class TopologyRunner:
         if follower.parking is not None:
             await follower.parking.through(batch, write)
             return
+        follower.must_have_quarantine()
         try:
             await write(batch)
         except Rejected as error:

@@ -29,7 +29,7 @@ def listed(settings: Settings, *, topology: str = "") -> dict[str, Any]:
     """Return the parked keys, oldest first. Raises Misconfigured."""
     with Aws(settings.aws.plain_http_hosts) as aws:
         parts = parts_of(settings, aws)
-        waiting = asyncio.run(_asking(parts, topology).waiting())
+        waiting = asyncio.run(asking_of(parts, topology).waiting())
         return {"parked": _rows(waiting, parts.around.clock.now_ms())}
 
 
@@ -55,7 +55,7 @@ def redrive(
     """
     with Aws(settings.aws.plain_http_hosts) as aws:
         parts = parts_of(settings, aws)
-        asking = _asking(parts, topology)
+        asking = asking_of(parts, topology)
         waiting = _chosen(asyncio.run(asking.waiting()), digest)
         if waiting:
             confirm(_rows(waiting, parts.around.clock.now_ms()))
@@ -90,7 +90,8 @@ async def _answered(
     }
 
 
-def _asking(parts: Parts, topology: str) -> Asking:
+def asking_of(parts: Parts, topology: str = "") -> Asking:
+    """Return who looks for parked keys, of one topology or of all. Raises Misconfigured."""
     known = list(parts.settings.topologies)
     if topology and topology not in known:
         msg = f"topologies.{topology}: there is no such topology"
@@ -125,7 +126,7 @@ def _row(each: Waiting, now_ms: int) -> dict[str, Any]:
 
 async def _shown(parts: Parts, digest: str, topology: str, *, content: bool) -> dict[str, Any]:
     quarantine = await _quarantine(parts)
-    found = _chosen(await _asking(parts, topology).waiting(), digest)
+    found = _chosen(await asking_of(parts, topology).waiting(), digest)
     now_ms = parts.around.clock.now_ms()
     return {
         "parked": [{**_row(each, now_ms), "held": await _changes(quarantine, each, content=content)} for each in found]

@@ -67,6 +67,9 @@ def test_refused_changes_wait_and_are_put_through(stack_of: Callable[..., Stack]
     eventually("the rest flows", 30, lambda: items(stack, AWAY).items() >= good.items())
     eventually("their later changes wait too", 10, lambda: in_quarantine(service, "changes") == 2 * len(BAD))
     assert {items(stack, AWAY)[key]["n"]["N"] for key in BAD} == {"0"}, "nothing goes over what waits"
+    without = stack.write(stack.sections({"replica": replica}), "without.toml")
+    done = stack.fanout("check", "-c", str(without))
+    assert (done.returncode, "3 key(s) of topology replica are parked" in done.stdout) == (1, True), done.stdout
     parked = listed(stack)
     for words in commands_of(PAGES[HOW_TO]):
         done = stack.fanout(*(parked[0]["id"] if word == "ID" else word for word in words[1:]), *_unasked(words))
