@@ -35,7 +35,7 @@ class Cursor:
         self._closed = False
         self._through_stored_ms = through_stored_ms
         self._inflight: deque[Inflight] = deque()
-        self._load(Checkpoint())
+        self.begin(Checkpoint())
         self.report = report
         self.index: int | None = None
         """Number of the ring's page to take next; None while the cursor reads by itself."""
@@ -44,12 +44,11 @@ class Cursor:
         self.held = False
         """True while changes are put through from quarantine: no batch of the shard is taken."""
         self.redriven: Redriven | None = None
+        self.standing = False
+        """True while the oldest batch in flight is not being written, since no more keys may be parked."""
 
     def begin(self, checkpoint: Checkpoint) -> None:
         """Start from a stored checkpoint."""
-        self._load(checkpoint)
-
-    def _load(self, checkpoint: Checkpoint) -> None:
         self.place = checkpoint.sequence
         self.through_ms = checkpoint.through_ms
         """Every record that arrived up to then is at or before `place`."""
@@ -143,7 +142,7 @@ class Cursor:
     def take(self, now: float) -> Batch | None:
         """Return the next batch when there is one and it is time for it."""
         if self.held:
-            return self.redriven.take() if self.redriven is not None else None
+            return self.redriven.take() if self.redriven is not None and not self._inflight else None
         if self._marks:
             return self._take_marks()
         while self._pending and len(self._inflight) < INFLIGHT_BATCHES_MAX:
@@ -204,9 +203,9 @@ class Cursor:
             self.parked[each.digest] = replace(key, count=key.count + 1, last=(each.epoch, each.sequence))
 
     def release(self, digest: str) -> None:
-        """Let a key out of quarantine: its changes are at the destination, and nothing is on its way."""
+        """Let a key out of quarantine: its changes are at the destination, and nothing is being written."""
         assert self.held
-        assert not self._inflight
+        assert self.standing or not self._inflight
         del self.parked[digest]
         self.settled = replace(self.settled, parked=dict(self.parked))
 

@@ -92,6 +92,7 @@ class Parking:
         if batch.asked_by:
             await self._put_through(batch, write)
             return
+        self._cursor.standing = False
         self._cursor.count_parked(await self._offer(batch, write))
 
     async def _put_through(self, batch: Batch, write: Write) -> None:
@@ -181,9 +182,10 @@ class Parking:
                 hint="this is no matter of single changes: look at the destination and the topology's settings",
             )
         if len(self._cursor.parked) >= PARKED_KEYS_MAX:
+            self._cursor.standing = True
             raise PipelineError(
                 f"{len(self._cursor.parked)} keys are parked, and one more is refused: {reason}",
-                hint="mend the destination, then `fanout quarantine redrive --all`",
+                hint="mend the destination; what `fanout quarantine redrive --all` can put through makes room",
             )
         self._in_a_row += 1
         self._reasons[digest] = reason

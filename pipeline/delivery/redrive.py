@@ -80,7 +80,7 @@ class Redrive:
         cursor = self._cursor
         cursor.hold()
         try:
-            while cursor.busy:
+            while cursor.busy and not cursor.standing:
                 await self._clock.sleep(SETTLE_SECONDS)
             key = cursor.settled.parked[digest]
             names = await self._persist(partial(self._names, digest, key))

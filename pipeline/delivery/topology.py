@@ -9,6 +9,7 @@ from pipeline.delivery.appetite import Appetite
 from pipeline.delivery.breaker import Breaker
 from pipeline.delivery.follower import Follower
 from pipeline.delivery.keeper import DEADLINE_SECONDS, SinkKeeper
+from pipeline.delivery.redrive import SETTLE_SECONDS
 from pipeline.model.change import Batch
 from pipeline.model.errors import LeaseLost, PipelineError, Rejected, RetryLater
 from pipeline.model.state import Flow, Report
@@ -57,6 +58,7 @@ class TopologyRunner:
         attempt, report = 0, follower.cursor.report
         sign = partial(self._sign_of_life, report)
         while True:
+            await self._let_pass(batch, follower, sign)
             try:
                 await self._write(batch, follower, sign)
             except RetryLater as error:
@@ -72,6 +74,16 @@ class TopologyRunner:
                 report.flowing()
                 sign()
                 return
+
+    async def _let_pass(self, batch: Batch, follower: Follower, sign: Callable[[], None]) -> None:
+        """While a batch stands for want of room in quarantine, deliver what is put through: it comes before."""
+        cursor = follower.cursor
+        while cursor.held and cursor.standing and not batch.asked_by:
+            if cursor.redriven is not None and (ahead := cursor.redriven.take()) is not None:
+                await self.deliver(ahead, follower)
+                cursor.settle(ahead)
+            sign()
+            await self._clock.sleep(SETTLE_SECONDS)
 
     async def _write(self, batch: Batch, follower: Follower, sign: Callable[[], None]) -> None:
         async def call(part: Batch) -> None:

@@ -166,14 +166,14 @@ REPEATS = (
     Mutant(
         "position-not-restored",
         "positions count from zero again after a restart",
-        "pipeline.delivery.cursor:Cursor._load",
+        "pipeline.delivery.cursor:Cursor.begin",
         "self._position = checkpoint.position",
         "self._position = 0",
     ),
     Mutant(
         "delivered-not-restored",
         "after a restart a range of positions without a wanted change belongs to no batch",
-        "pipeline.delivery.cursor:Cursor._load",
+        "pipeline.delivery.cursor:Cursor.begin",
         "checkpoint.delivered",
         "checkpoint.position",
     ),
