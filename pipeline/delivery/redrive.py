@@ -35,6 +35,7 @@ class Redrive:
         topology: str,
         cursor: Cursor,
         save: Callable[[], Awaitable[None]],
+        is_ours: Callable[[], Awaitable[bool]],
         request_key: str,
         store: StateStore,
         clock: Clock,
@@ -44,6 +45,7 @@ class Redrive:
         self._topology = topology
         self._cursor = cursor
         self._save = save
+        self._is_ours = is_ours
         self._request_key = request_key
         self._store = store
         self._clock = clock
@@ -70,8 +72,12 @@ class Redrive:
             key = self._cursor.settled.parked.get(digest)
             if self._cursor.ended:
                 return  # the child shard that goes on with the key has it now
-            if key is None or parking_of(digest, key) != parking or not key.count:
-                continue  # done before, or its changes come again first: an old owner stopped in their midst
+            if key is None or parking_of(digest, key) != parking:
+                if await self._persist(self._is_ours):  # or the one who has the shard now knows of a later parking
+                    await self._answer(parking, "")  # done before, by an owner that died before it could say so
+                continue
+            if not key.count:
+                continue  # its changes come again first: an old owner stopped in their midst
             refused = await self._put_through(digest, asked_by)
             await self._answer(parking, refused)
 

@@ -148,9 +148,8 @@ def _follower(
     if quarantine is not None:
         key = request_key(group, shard.id, runner.name)
         follower.parking = Parking(quarantine, runner.name, cursor, slot, follower.save)
-        follower.redrive = Redrive(
-            quarantine, runner.name, cursor, follower.save, key, around.store, around.clock, around.chance
-        )
+        through = quarantine, runner.name, cursor, follower.save, slot.is_ours
+        follower.redrive = Redrive(*through, key, around.store, around.clock, around.chance)
     return follower
 
 
