@@ -48,6 +48,8 @@ class TableCapture(Rounds):
         self._vanished = vanished
         self._known: dict[str, Shard] = {}
         self._children: dict[str, Shard] = {}
+        self._ended: list[str] = []
+        """Shards we have read to their end, whose children were not asked for yet."""
         self._absent: dict[str, int] = {}
         self._listings_ended = 0
         self._begun: bool | None = None
@@ -134,16 +136,22 @@ class TableCapture(Rounds):
         await self._crew.expire()
 
     async def _finish(self) -> None:
-        """Mark ended shards in their lease row, which lets their children start, and look for these children."""
+        """Mark ended shards in their lease row, which lets their children start, wherever these are known."""
         for shard, capture in list(self.captures.items()):
             if capture.ended:
-                self._children |= {child.id: child for child in await self._stream.shards(shard)}
                 await self._leases.release(shard, {"checkpoint": SHARD_END})
+                self._ended.append(shard)
                 await self._crew.stop(shard)
                 await self._leases.call()
 
     async def _discover(self) -> None:
-        """Read the listing; what we hold, or were told of, stays known, and parents that are not listed are counted."""
+        """Read the listing; what we hold, or were told of, stays known, and parents that are not listed are counted.
+
+        The children of shards that ended here are asked for once, by name: the listing may show them late.
+        """
+        ended, self._ended = self._ended, []
+        for shard in ended:
+            self._children |= {child.id: child for child in await self._stream.shards(shard)}
         held = {shard: self._known[shard] for shard in self.captures if shard in self._known}
         listed = {shard.id: shard for shard in await self._stream.shards()}
         self._children = {shard: child for shard, child in self._children.items() if shard not in listed}
