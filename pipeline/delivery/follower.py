@@ -37,17 +37,19 @@ class Follower:
         """Return True when there is more of the shard to take, and nothing is missing before it."""
         return self.started and not self.cursor.closed and self.missing is None
 
+    @property
+    def leaping(self) -> bool:
+        """Return True while the place behind a gap is not stored yet: nothing is written there before."""
+        return self.cursor.settled.part != self.slot.saved.part
+
     def leave_at(self, missing: GapRecord) -> None:
         """Stand before a gap, off the ring."""
         self.missing, self.cursor.index = missing, None
 
-    async def pass_gap(self, marks: Sequence[Change], through_ms: int) -> None:
-        """Go on behind the gap, as `Cursor.leap` does, once that is stored. Raises LeaseLost or RetryLater."""
-        if self.missing is not None and self.cursor.idle:
-            self.cursor.leap(marks, through_ms)
-        await self.save()
+    def pass_gap(self, marks: Sequence[Change], through_ms: int) -> None:
+        """Go on behind the gap, as `Cursor.leap` does; `save` stores that."""
+        self.cursor.leap(marks, through_ms)
         self.missing = None
-        self.cursor.report.flowing()
 
     def must_have_quarantine(self) -> None:
         """Refuse to go on without a quarantine while keys are parked: their next changes would overtake those there.

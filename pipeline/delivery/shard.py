@@ -92,7 +92,7 @@ class ShardDelivery:
             return None
         now, cursor = self._clock.monotonic(), follower.cursor
         cursor.follow(self._ring, now)
-        batch = cursor.take(now)
+        batch = None if follower.leaping else cursor.take(now)
         cursor.report.lag_seconds = cursor.lag_seconds(self._clock.now_ms())
         saved = follower.slot.saved
         if batch is None or batch.asked_by or saved.part != cursor.settled.part:
@@ -247,7 +247,11 @@ class ShardDelivery:
         if not passes:
             await self._halt(follower.cursor.report, Gap(missing.reason, hint=accept_hint(gap)))
             return
-        await persisted(partial(follower.pass_gap, self._passage.marks(gap, follower.cursor), gap.decided_ms))
+        if not follower.cursor.idle:
+            return  # what waits in quarantine is put through meanwhile
+        follower.pass_gap(self._passage.marks(gap, follower.cursor), gap.decided_ms)
+        await persisted(follower.save)
+        follower.cursor.report.flowing()
         logger.warning("delivery of %s to %s goes on behind the gap %s", self.shard.id, name, gap.id)
 
     async def _catch_up(self, name: str, follower: Follower) -> None:
