@@ -125,7 +125,9 @@ claim:                                           /* core: pipeline.coordination.
     :: atomic { sent > 0 ->                      /* core: pipeline.coordination.checkpoints.CheckpointSlot.save */
         land_put(SAVE, mine, sent, me);
         if :: done || is_stored(sent) -> mine++; saved = sent; sent = 0; done = false :: else -> goto lost fi }
-    :: atomic { sent > 0 -> sent = 0 }           /* it counts as not stored, though it may be */
+#ifdef LOOSE_IS_STORED
+    :: atomic { sent > 0 -> sent = 0 }           /* what was sent is forgotten, and taken for what is sent next */
+#endif
     :: atomic { owner != me -> goto lost }       /* core: pipeline.coordination.leases.Leases._renew */
     :: atomic { saved == N && owner == me ->     /* core: pipeline.coordination.leases.Leases.release */
         shard_end = true; owner = NOBODY; counter++; goto dead }

@@ -1,6 +1,7 @@
 """Checkpoints that only their claimant can move."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from pipeline.model.backoff import CALLS
 from pipeline.model.errors import Corrupt, LeaseLost, RetryLater
@@ -19,6 +20,14 @@ async def read_many(store: StateStore, keys: Sequence[str]) -> dict[str, Checkpo
     return {key: form.from_fields(row.fields, key) for key, row in rows.items()}
 
 
+class _Put(NamedTuple):
+    """A write of the row, on the condition that it has the version we know."""
+
+    row: StateRow
+    expected: int | None
+    checkpoint: Checkpoint
+
+
 class CheckpointSlot:
     """One checkpoint row and the right to move it.
 
@@ -32,6 +41,8 @@ class CheckpointSlot:
         self._chance = chance
         self._owner = owner
         self._version = -1
+        self._unanswered: _Put | None = None
+        """What was written last, while nobody has said what became of it: it may be stored, or on its way."""
         self.key = key
         self.lost = False
         """True once a save was refused because somebody else has claimed the row: no later one succeeds."""
@@ -42,11 +53,11 @@ class CheckpointSlot:
     async def claim(self, initial: Checkpoint | None = None) -> Checkpoint:
         """Take over the row and return its checkpoint, or make one of `initial`. Raises RetryLater or Corrupt."""
         for _ in range(CLAIM_ATTEMPTS_MAX):
-            row = (await self._store.read([self.key])).get(self.key)
+            row = await self._read()
             self.saved = form.from_fields(row.fields, self.key) if row else initial or Checkpoint()
             found = evidence_form.from_fields(row.fields, self.key) if row else Evidence()
             self.evidence = found._replace(starts=found.starts + 1)
-            if await self._put(self.saved, row.version if row else None):
+            if await self._put(self._next(self.saved, row.version if row else None)):
                 return self.saved
         msg = f"the checkpoint {self.key} is claimed by others again and again"
         raise RetryLater(msg, hint="do two workers run with one id?")
@@ -55,51 +66,66 @@ class CheckpointSlot:
         """Store a checkpoint that is not behind the last.
 
         Raises LeaseLost when another worker has claimed the row, RetryLater when the outcome stayed unknown: the
-        checkpoint then counts as not stored.
+        checkpoint then counts as not stored, until the next call, which finds out.
         """
         assert self._version >= 0, "claimed first"
+        if self._unanswered is not None:
+            await self._move(self._unanswered)
         if _progress(checkpoint) < _progress(self.saved) or (checkpoint.sequence or -1) < (self.saved.sequence or -1):
             msg = f"the checkpoint {self.key} would move backwards"
             raise Corrupt(msg, hint="this is a defect: please report it")
         if checkpoint != self.saved:
             self.evidence = self.evidence._replace(starts=0)
-        if not await self._put(checkpoint, self._version):
-            self.lost = True
-            msg = f"another worker has claimed {self.key}"
-            raise LeaseLost(msg)
-        self.saved = checkpoint
+        await self._move(self._next(checkpoint, self._version))
 
     async def is_ours(self) -> bool:
         """Return True when nobody else has claimed the row since we did. Raises RetryLater."""
-        row = (await self._store.read([self.key])).get(self.key)
-        return row is not None and row.version == self._version
+        row = await self._read()
+        return row is not None and (
+            row.version == self._version or (self._unanswered is not None and _is_as(row, self._unanswered.row))
+        )
 
-    async def _put(self, checkpoint: Checkpoint, expected: int | None) -> bool:
+    async def _read(self) -> StateRow | None:
+        return (await self._store.read([self.key])).get(self.key)
+
+    def _next(self, checkpoint: Checkpoint, expected: int | None) -> _Put:
         version = 0 if expected is None else expected + 1
         told = {**evidence_form.to_fields(self.evidence), "owner": self._owner, "entityType": "CHECKPOINT"}
-        fields = {**form.to_fields(checkpoint), **told}
-        row = StateRow(self.key, version, fields)
+        return _Put(StateRow(self.key, version, {**form.to_fields(checkpoint), **told}), expected, checkpoint)
+
+    async def _move(self, put: _Put) -> None:
+        if not await self._put(put):
+            self.lost = True
+            msg = f"another worker has claimed {self.key}"
+            raise LeaseLost(msg)
+
+    async def _put(self, put: _Put) -> bool:
+        """Write the row; return False when it has another's version. Raises RetryLater.
+
+        Who gave no answer is asked for the same again: so it is known what is stored, and what comes late is refused.
+        """
         for attempt in range(1, PUT_ATTEMPTS_MAX + 1):
+            again, self._unanswered = self._unanswered == put, put
             try:
-                done = await self._store.write(row, expected)
+                done = await self._store.write(put.row, put.expected)
             except RetryLater as error:
                 await self._clock.sleep(CALLS.seconds(attempt, self._chance.fraction(), error.after_seconds))
                 continue
-            if done or (attempt > 1 and await self._is_stored(row)):
-                self._version = version
-                return True
-            return False
+            if not done and again:
+                stored = await self._read()
+                done = stored is not None and _is_as(stored, put.row)
+            self._unanswered = None
+            if not done:
+                return False
+            self._version, self.saved = put.row.version, put.checkpoint
+            return True
         msg = f"the checkpoint {self.key} could not be stored"
         raise RetryLater(msg, hint="is the state table reachable and not throttled?")
 
-    async def _is_stored(self, row: StateRow) -> bool:
-        """Return True when the row is there exactly as we wrote it: our own call whose answer was lost."""
-        stored = (await self._store.read([row.key])).get(row.key)
-        return (
-            stored is not None
-            and stored.version == row.version
-            and all(stored.fields.get(name) == value for name, value in row.fields.items())
-        )
+
+def _is_as(stored: StateRow, row: StateRow) -> bool:
+    """Return True when the row is there as we wrote it: our own call whose answer was lost."""
+    return stored.version == row.version and all(stored.fields.get(name) == at for name, at in row.fields.items())
 
 
 def _progress(checkpoint: Checkpoint) -> tuple[int, int]:

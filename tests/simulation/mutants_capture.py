@@ -137,14 +137,14 @@ CHECKPOINTS = (
         "checkpoint-unfenced",
         "a checkpoint is written over whatever is there",
         "pipeline.coordination.checkpoints:CheckpointSlot._put",
-        "done = await self._store.write(row, expected)",
-        "there = (await self._store.read([self.key])).get(self.key)\n"
-        "            done = await self._store.write(row, there.version if there else None)",
+        "done = await self._store.write(put.row, put.expected)",
+        "there = await self._read()\n"
+        "            done = await self._store.write(put.row, there.version if there else None)",
     ),
     Mutant(
         "checkpoint-version-stays",
         "neither a claim nor a save raises the version of the row",
-        "pipeline.coordination.checkpoints:CheckpointSlot._put",
+        "pipeline.coordination.checkpoints:CheckpointSlot._next",
         "else expected + 1",
         "else expected",
     ),
@@ -152,8 +152,8 @@ CHECKPOINTS = (
         "checkpoint-refusal-is-success",
         "a save that was refused counts as stored",
         "pipeline.coordination.checkpoints:CheckpointSlot._put",
-        "        return False",
-        "        self._version = version\n        return True",
+        "            return False",
+        "            self._version = put.row.version\n            return True",
     ),
     Mutant(
         "checkpoint-without-seen",
