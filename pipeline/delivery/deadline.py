@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.ports import Clock
 
@@ -22,8 +22,8 @@ def begin(call: Callable[[], Awaitable[object]]) -> Call:
     return asyncio.ensure_future(_outcome(call))
 
 
-async def ends_within(call: Call, clock: Clock, seconds: float) -> bool:
-    """Wait for the end of a call, at most so long; return whether it has ended."""
+async def ends_within(call: asyncio.Future[Any], clock: Clock, seconds: float) -> bool:
+    """Wait for the end of a call, or of several together, at most so long; return whether it has ended."""
     alarm = asyncio.ensure_future(clock.sleep(seconds))
     try:
         await asyncio.wait((call, alarm), return_when=asyncio.FIRST_COMPLETED)

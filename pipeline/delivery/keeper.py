@@ -36,9 +36,9 @@ class Instance:
         return None if call is None or call.done() else call
 
     @property
-    def idle(self) -> bool:
-        """Return True when no call is under way."""
-        return all(call.done() for call in self.calls.values())
+    def running_calls(self) -> list[Call]:
+        """Return the calls that have not ended."""
+        return [call for call in self.calls.values() if not call.done()]
 
 
 class SinkKeeper:
@@ -76,10 +76,10 @@ class SinkKeeper:
     async def close(self) -> None:
         """Close the sink if it was opened; what it raises is logged, since nothing depends on it any more."""
         instance, self._instance = self._instance, Instance()
-        for shard in list(instance.calls):
-            if call := instance.running(shard):
-                call.cancel()
-                await ends_within(call, self._clock, GRACE_SECONDS)
+        running = instance.running_calls
+        for call in running:
+            call.cancel()
+        await ends_within(asyncio.gather(*running, return_exceptions=True), self._clock, GRACE_SECONDS)
         await self._close(instance)
 
     async def _ready(self, shard: str) -> Instance:
@@ -142,10 +142,12 @@ class SinkKeeper:
             self._instance = Instance()
             self.replaced_total += 1
             logger.error("topology %s: a call does not end; its sink is replaced", self._name)
-        call.add_done_callback(lambda _: self._retire(instance))
+        for each in instance.running_calls:
+            each.add_done_callback(lambda _: self._retire(instance))
 
     def _retire(self, instance: Instance) -> None:
-        if instance.idle:
+        """Close a replaced instance if the call that has just ended was its last."""
+        if not instance.running_calls:
             task = asyncio.ensure_future(self._close(instance))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
