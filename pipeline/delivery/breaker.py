@@ -56,6 +56,12 @@ class Breaker:
         self._tokens = RETRY_TOKENS_MAX
         self._pace = Pace(clock)
 
+    async def ready(self, sign: Callable[[], None]) -> None:
+        """Wait until a call may be let through soon, without making one."""
+        while not (self.state is BreakerState.CLOSED or self._is_time()):
+            sign()
+            await self._clock.sleep(LOOK_SECONDS)
+
     async def offer(self, call: Callable[[], Awaitable[None]], sign: Callable[[], None]) -> None:
         """Await `call()` when it is its turn; whatever it raises is raised. `sign` is called now and then meanwhile."""
         await self._turn(sign)
@@ -95,13 +101,17 @@ class Breaker:
                 wait_seconds = self._pace.wait_seconds(now)
                 if not wait_seconds:
                     return
-            elif self.state is BreakerState.OPEN and now >= self._probe_at:
+            elif self._is_time():
                 self.state = BreakerState.PROBING
                 return
             else:
                 wait_seconds = LOOK_SECONDS
             sign()
             await self._clock.sleep(min(LOOK_SECONDS, wait_seconds))
+
+    def _is_time(self) -> bool:
+        """Return True when the next call is the probe."""
+        return self.state is BreakerState.OPEN and self._clock.monotonic() >= self._probe_at
 
     def _answered(self) -> None:
         self._failures = self._probes = 0

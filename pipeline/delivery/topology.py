@@ -89,9 +89,12 @@ class TopologyRunner:
         async def call(part: Batch) -> None:
             await self.breaker.offer(partial(self.sinks.write, part), sign)
 
+        async def write(part: Batch) -> None:
+            await self.breaker.ready(sign)  # what waits here for long is not marked, and has not the turn
+            await follower.witness.through(part, call)
+
         if self._guard is not None:
             batch = self._guard.batch(batch)
-        write = partial(follower.witness.through, write=call)
         if follower.parking is not None:
             await follower.parking.through(batch, write)
             return

@@ -7,8 +7,9 @@ several times and has not moved, or when the last owner left a mark.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 
+from pipeline.delivery.deadline import ends_within
 from pipeline.model.change import Batch
-from pipeline.model.errors import Deadly
+from pipeline.model.errors import Deadly, PipelineError
 from pipeline.model.progress import Evidence
 from pipeline.ports import Clock
 
@@ -21,7 +22,9 @@ PARTS_MAX = 10
 DOUBT_SECONDS = 60.0
 """How long after the claim the doubt lasts: who lives that long makes progress at every start."""
 TURN_SECONDS = 10.0
-"""How long one waits for another's marked write to end; then it writes without a mark."""
+"""A marked write that takes longer is no suspect any more: its mark is taken back, and another has the turn."""
+TURN_WAIT_SECONDS = 60.0
+"""How long one waits for its turn; then it writes without a mark."""
 TURN_LOOK_SECONDS = 0.05
 
 Write = Callable[[Batch], Awaitable[None]]
@@ -31,9 +34,10 @@ Mark = Callable[[Evidence], Awaitable[None]]
 class Witness:
     """Marks what one topology is offered on one shard, while there is a doubt.
 
-    Marked writes of a process take turns: when it dies, the mark is at what was being written. The changes between the
-    first and the last position of a mark that was left are offered in PARTS_MAX parts, of which one leaves a narrower
-    mark if it kills again, until a change is alone with its mark.
+    Marked writes of a process take turns: when it dies, the mark is at what was being written. A write that hangs would
+    keep the turn from the one that kills, and be blamed for it: so a turn ends, whether the write has ended or not. The
+    changes between the first and the last position of a mark that was left are offered in PARTS_MAX parts, of which one
+    leaves a narrower mark if it kills again, until a change is alone with its mark.
     """
 
     def __init__(self, turn: asyncio.Lock, clock: Clock, mark: Mark) -> None:
@@ -42,17 +46,18 @@ class Witness:
         self._mark = mark
         self._left = Evidence()
         self._until = 0.0
+        self._has_turn = False
 
     def begin(self, found: Evidence) -> None:
         """Take up what the row said when it was claimed, this claim counted."""
-        self._left = found.unmarked() if not found.offers else found
+        self._left = found
         doubtful = found.offers or found.starts >= STARTS_MAX
         self._until = self._clock.monotonic() + (DOUBT_SECONDS if doubtful else 0.0)
 
     async def through(self, batch: Batch, write: Write) -> None:
         """Have a batch written, in doubt in parts with a mark each. Raises Deadly for a change not to be offered."""
         await self._must_not_be_deadly(batch)
-        if not self._doubts(batch) or not await self._has_turn():
+        if not self._doubts(batch):
             await write(batch)
             return
         try:
@@ -61,7 +66,7 @@ class Witness:
             self._forget(batch)
             await self._mark(Evidence())
         finally:
-            self._turn.release()
+            self._end_turn()
 
     def _doubts(self, batch: Batch) -> bool:
         """Return True when a mark is worth a call; what comes from quarantine may be there for just this reason."""
@@ -106,32 +111,60 @@ class Witness:
             yield rest
 
     async def _offer(self, part: Batch, write: Write) -> None:
-        if not part.changes:
+        if not part.changes or not await self._take_turn():
             await write(part)
             return
         mark = Evidence(0, _of(part), part.positions[0], part.positions[-1], 1)
         before = self._left.offers if self._left[1:4] == mark[1:4] else 0
         await self._mark(mark._replace(offers=before + 1))
         try:
-            await write(part)
+            await self._write(part, write)
         except Exception:  # whoever raises is not dead
             self._forget(part)
             await self._mark(Evidence())
             raise
+
+    async def _write(self, part: Batch, write: Write) -> None:
+        """Return when the write has ended, however long that takes; the turn ends earlier."""
+        writing = asyncio.ensure_future(write(part))
+        try:
+            if not await ends_within(writing, self._clock, TURN_SECONDS):
+                await self._let_others()
+            await asyncio.wait([writing])
+        finally:
+            if not writing.done():
+                writing.cancel()
+                await asyncio.wait([writing])
+        writing.result()
+
+    async def _let_others(self) -> None:
+        """Leave in the row what was left there before, and end the turn; a mark that cannot be taken back keeps it."""
+        try:
+            await self._mark(self._left)
+        except PipelineError:
+            return
+        self._end_turn()
 
     def _forget(self, batch: Batch) -> None:
         """Suspect nothing any more that has come to an end."""
         if self._suspects(batch) and batch.last >= self._left.last:
             self._left = Evidence()
 
-    async def _has_turn(self) -> bool:
-        until = self._clock.monotonic() + TURN_SECONDS
-        while self._turn.locked():
+    async def _take_turn(self) -> bool:
+        until = self._clock.monotonic() + TURN_WAIT_SECONDS
+        while not self._has_turn and self._turn.locked():
             if self._clock.monotonic() >= until:
                 return False
             await self._clock.sleep(TURN_LOOK_SECONDS)
-        await self._turn.acquire()
+        if not self._has_turn:
+            await self._turn.acquire()
+            self._has_turn = True
         return True
+
+    def _end_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._turn.release()
 
 
 def _of(batch: Batch) -> str:

@@ -114,10 +114,6 @@ class Evidence(NamedTuple):
     offers: int = 0
     """How often just these were offered and nobody saw the call return; 0 when nothing is marked."""
 
-    def unmarked(self) -> "Evidence":
-        """Return it with nothing that is being written."""
-        return Evidence(self.starts)
-
 
 NOTHING = (-1, 0)
 EVERY_SEQUENCE = 10**40

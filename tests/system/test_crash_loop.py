@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 import pytest
 
 from pipeline.delivery.witness import OFFERS_MAX, STARTS_MAX
 from pipeline.model.progress import Why
 from pipeline.model.state import Flow
-from pipeline.plugin import Batch
+from pipeline.plugin import Batch, Sink
 from tests.system.test_isolation import fill
 from tests.system.test_quarantine import ask, saved
 from tests.system.world import Host, World
@@ -37,7 +38,10 @@ class Killer:
 
     def worker(self) -> Host:
         """Start a worker: topology `a` may die, `b` is well."""
-        sinks = {"a": self._world.sink("a", self), "b": self._world.sink("b")}
+        return self.worker_of({"a": self._world.sink("a", self), "b": self._world.sink("b")})
+
+    def worker_of(self, sinks: Mapping[str, Sink]) -> Host:
+        """Start a worker of these topologies."""
         return self._world.worker(sinks, changes=self._changes)
 
     async def run(self, host: Host, seconds: float) -> Host:
@@ -72,6 +76,40 @@ def test_a_change_that_kills_every_owner_ends_in_quarantine(changes: int) -> Non
         assert (key.why, key.count, key.last[1]) == (Why.FATAL, 2, expected["t0", bad][-1])
         assert world.ledger("b").by_key == expected
         assert world.ledger("a").by_key == {k: v for k, v in expected.items() if k[1] != bad}
+        await world.end()
+
+    asyncio.run(story())
+
+
+class KillerBesideHanging(Killer):
+    """Topology `b` is the one that dies; in `a` and `c`, before and behind it, every call hangs."""
+
+    def worker(self) -> Host:
+        """Start a worker of the three."""
+        sink = self._world.sink
+        return self.worker_of({"a": sink("a", self._hang), "b": sink("b", self), "c": sink("c", self._hang)})
+
+    @staticmethod
+    async def _hang(_: Batch) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.fault("P6", "X2")
+def test_what_hangs_is_not_taken_for_what_kills() -> None:
+    """The guilty change is found after as few deaths as without, and nothing of those that hang beside it is parked."""
+
+    async def story() -> None:
+        world = World()
+        world.with_quarantine()
+        world.capture()
+        killer = KillerBesideHanging(world, "k3")
+        host = killer.worker()
+        await fill(world, 2)
+        await killer.run(host, 400)
+        assert killer.deaths <= DEATHS_MAX
+        assert [key.why for key in saved(world, "b").parked.values()] == [Why.FATAL]
+        assert not saved(world, "a").parked
+        assert not saved(world, "c").parked
         await world.end()
 
     asyncio.run(story())

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pipeline.delivery.witness import OFFERS_MAX, PARTS_MAX, STARTS_MAX, TURN_SECONDS, Witness
+from pipeline.delivery.witness import OFFERS_MAX, PARTS_MAX, STARTS_MAX, TURN_SECONDS, TURN_WAIT_SECONDS, Witness
 from pipeline.model.change import Batch
 from pipeline.model.errors import Deadly, RetryLater
 from pipeline.model.progress import Evidence
@@ -21,6 +21,7 @@ class Row:
         self.turn = asyncio.Lock()
         self.marks: list[Evidence] = []
         self.offered: list[tuple[int, int]] = []
+        self.trouble: RetryLater | None = None
 
     def witness(self, found: Evidence) -> Witness:
         """Return a witness of an owner that found this in the row."""
@@ -30,6 +31,8 @@ class Row:
 
     async def mark(self, evidence: Evidence) -> None:
         """Store."""
+        if self.trouble is not None:
+            raise self.trouble
         self.marks.append(evidence)
 
     async def write(self, part: Batch) -> None:
@@ -99,26 +102,78 @@ def test_who_raises_is_not_dead() -> None:
     assert row.marks[2] == Evidence(0, "", 1, 1, 1)
 
 
-def test_marked_writes_take_turns_and_nobody_waits_for_ever() -> None:
-    """A second topology waits for the first one's marked write; when that hangs, it writes without a mark."""
+class Hung:
+    """A write that hangs until it is told how to end, and one topology that waits in it with a mark."""
+
+    def __init__(self, row: Row, found: Evidence) -> None:
+        self.row = row
+        self.end: asyncio.Future[None] = asyncio.Future()
+        self.task = asyncio.ensure_future(row.witness(found).through(batch(CHANGES, 1, 1), self.hang))
+
+    async def hang(self, _: Batch) -> None:
+        """Wait for the end."""
+        await self.end
+
+
+@pytest.mark.parametrize("left", [Evidence(STARTS_MAX), Evidence(1, "", 1, 1, 1)], ids=["by starts", "by a mark"])
+def test_a_marked_write_that_hangs_gives_up_its_turn_and_its_mark(left: Evidence) -> None:
+    """After TURN_SECONDS the row says what was left there before, and another is marked; the write goes on."""
 
     async def play() -> None:
-        row, hung = Row(), asyncio.Event()
-
-        async def hang(_: Batch) -> None:
-            await hung.wait()
-
-        first, second = row.witness(Evidence(STARTS_MAX)), row.witness(Evidence(STARTS_MAX))
-        one = asyncio.ensure_future(first.through(batch(CHANGES, 1, 6), hang))
-        await row.clock.advance(0.1)
-        two = asyncio.ensure_future(second.through(batch(CHANGES, 1, 6), row.write))
+        row = Row()
+        hung = Hung(row, left)
         await row.clock.advance(TURN_SECONDS / 2)
+        other = asyncio.ensure_future(row.witness(Evidence(STARTS_MAX)).through(batch(CHANGES, 1, 6), row.write))
+        await row.clock.advance(TURN_SECONDS / 3)
         assert row.offered == []
         await row.clock.advance(TURN_SECONDS)
-        assert (row.offered, len(row.marks)) == ([(1, 6)], 1)
-        await two
-        hung.set()
-        await one
+        assert (row.offered, other.done(), hung.task.done()) == ([(1, 6)], True, False)
+        assert row.marks == [Evidence(0, "", 1, 1, left.offers + 1), left, Evidence(0, "", 1, 6, 1), Evidence()]
+        hung.end.set_exception(RetryLater("not now"))
+        await asyncio.wait([hung.task])
+        assert isinstance(hung.task.exception(), RetryLater)
+        assert row.marks[4:] == [Evidence()]
+
+    asyncio.run(play())
+
+
+def test_nobody_waits_for_ever_for_a_turn() -> None:
+    """A mark that cannot be taken back keeps its turn; who waits for it writes without a mark in the end."""
+
+    async def play() -> None:
+        row = Row()
+        hung = Hung(row, Evidence(STARTS_MAX))
+        other = asyncio.ensure_future(row.witness(Evidence(STARTS_MAX)).through(batch(CHANGES, 1, 6), row.write))
+        await row.clock.advance(1)
+        row.trouble = RetryLater("the state table gives no answer")
+        await row.clock.advance(TURN_WAIT_SECONDS / 2)
+        assert (row.offered, row.turn.locked()) == ([], True)
+        row.trouble = None
+        await row.clock.advance(TURN_WAIT_SECONDS)
+        assert (row.offered, other.done(), len(row.marks)) == ([(1, 6)], True, 2)
+        hung.end.set_result(None)
+        await hung.task
+        assert not row.turn.locked()
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("seconds", [TURN_SECONDS / 2, 2 * TURN_SECONDS])
+def test_a_write_that_is_cancelled_leaves_no_turn_behind(seconds: float) -> None:
+    """Before or after its turn has ended: the write is cancelled too, and the next has its turn at once."""
+
+    async def play() -> None:
+        row = Row()
+        hung = Hung(row, Evidence(STARTS_MAX))
+        waiting = Hung(row, Evidence(STARTS_MAX))
+        await row.clock.advance(TURN_SECONDS / 4)
+        waiting.task.cancel()
+        await row.clock.advance(seconds)
+        hung.task.cancel()
+        await asyncio.wait([hung.task, waiting.task])
+        assert hung.end.cancelled()
+        assert not waiting.end.done(), "it was not written"
+        assert not row.turn.locked()
 
     asyncio.run(play())
 
