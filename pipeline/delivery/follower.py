@@ -7,7 +7,7 @@ from pipeline.coordination.checkpoints import CheckpointSlot
 from pipeline.delivery.cursor import Cursor
 from pipeline.delivery.parking import Parking
 from pipeline.delivery.redrive import Redrive
-from pipeline.delivery.witness import Witness
+from pipeline.delivery.witness import Turn, Witness
 from pipeline.model.change import Change
 from pipeline.model.errors import Misconfigured
 from pipeline.model.gap import GapRecord
@@ -20,7 +20,7 @@ KEEP_QUARANTINE = "put the section back; once all is put through, `fanout quaran
 class Follower:
     """A cursor and the slot of its checkpoint: one topology on this shard."""
 
-    def __init__(self, cursor: Cursor, slot: CheckpointSlot, turn: asyncio.Lock, clock: Clock) -> None:
+    def __init__(self, cursor: Cursor, slot: CheckpointSlot, turn: Turn, clock: Clock) -> None:
         self.cursor = cursor
         self.slot = slot
         self.witness = Witness(turn, clock, self.mark)

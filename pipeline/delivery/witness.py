@@ -22,7 +22,7 @@ PARTS_MAX = 10
 DOUBT_SECONDS = 60.0
 """How long after the claim the doubt lasts: who lives that long makes progress at every start."""
 TURN_SECONDS = 10.0
-"""A marked write that takes longer is no suspect any more: its mark is taken back, and another has the turn."""
+"""After so long a marked write gives the turn to another that waits for it, and its mark is taken back."""
 TURN_WAIT_SECONDS = 60.0
 """How long one waits for its turn; then it writes without a mark."""
 TURN_LOOK_SECONDS = 0.05
@@ -31,16 +31,24 @@ Write = Callable[[Batch], Awaitable[None]]
 Mark = Callable[[Evidence], Awaitable[None]]
 
 
+class Turn:
+    """Which marked write of this process is under way, if one is, and how many wait for theirs."""
+
+    def __init__(self) -> None:
+        self.taken = False
+        self.waiting = 0
+
+
 class Witness:
     """Marks what one topology is offered on one shard, while there is a doubt.
 
     Marked writes of a process take turns: when it dies, the mark is at what was being written. A write that hangs would
-    keep the turn from the one that kills, and be blamed for it: so a turn ends, whether the write has ended or not. The
-    changes between the first and the last position of a mark that was left are offered in PARTS_MAX parts, of which one
-    leaves a narrower mark if it kills again, until a change is alone with its mark.
+    keep the turn from the one that kills, and be blamed for it: so a turn that another waits for ends, whether or not
+    the write has. The changes between the first and the last position of a mark that was left are offered in PARTS_MAX
+    parts, of which one leaves a narrower mark if it kills again, until a change is alone with its mark.
     """
 
-    def __init__(self, turn: asyncio.Lock, clock: Clock, mark: Mark) -> None:
+    def __init__(self, turn: Turn, clock: Clock, mark: Mark) -> None:
         self._turn = turn
         self._clock = clock
         self._mark = mark
@@ -125,11 +133,12 @@ class Witness:
             raise
 
     async def _write(self, part: Batch, write: Write) -> None:
-        """Return when the write has ended, however long that takes; the turn ends earlier."""
+        """Return when the write has ended, however long that takes; the turn may end earlier."""
         writing = asyncio.ensure_future(write(part))
         try:
-            if not await ends_within(writing, self._clock, TURN_SECONDS):
-                await self._let_others()
+            while self._has_turn and not await ends_within(writing, self._clock, TURN_SECONDS):
+                if self._turn.waiting:
+                    await self._let_others()
             await asyncio.wait([writing])
         finally:
             if not writing.done():
@@ -152,19 +161,20 @@ class Witness:
 
     async def _take_turn(self) -> bool:
         until = self._clock.monotonic() + TURN_WAIT_SECONDS
-        while not self._has_turn and self._turn.locked():
-            if self._clock.monotonic() >= until:
-                return False
-            await self._clock.sleep(TURN_LOOK_SECONDS)
-        if not self._has_turn:
-            await self._turn.acquire()
-            self._has_turn = True
+        self._turn.waiting += 1
+        try:
+            while not self._has_turn and self._turn.taken:
+                if self._clock.monotonic() >= until:
+                    return False
+                await self._clock.sleep(TURN_LOOK_SECONDS)
+        finally:
+            self._turn.waiting -= 1
+        self._has_turn = self._turn.taken = True
         return True
 
     def _end_turn(self) -> None:
         if self._has_turn:
-            self._has_turn = False
-            self._turn.release()
+            self._has_turn = self._turn.taken = False
 
 
 def _of(batch: Batch) -> str:

@@ -1,6 +1,5 @@
 """Captures and deliveries from ports: the same assembly for the service and for a simulated world."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pipeline.delivery.redrive import Redrive
 from pipeline.delivery.shard import ShardDelivery
 from pipeline.delivery.stream import StreamDelivery
 from pipeline.delivery.topology import TopologyRunner
+from pipeline.delivery.witness import Turn
 from pipeline.model.errors import RetryLater
 from pipeline.model.gap import SURELY_KEPT_MS
 from pipeline.model.shard import Shard
@@ -90,7 +90,7 @@ def delivery_of(
     group = around.log.name
     leases = _leases(around, group)
     gaps = Gaps(around.store, around.log.name, around.clock)
-    turn = asyncio.Lock()
+    turn = Turn()
 
     def build(shard: str) -> ShardDelivery:
         known = delivery.known[shard]
@@ -139,7 +139,7 @@ def _follower(
     shard: Shard,
     runner: TopologyRunner,
     quarantine: Quarantine | None,
-    turn: asyncio.Lock,
+    turn: Turn,
 ) -> Follower:
     report, stored_ms = Report(moved_at=around.clock.monotonic()), around.sure_ms // THROUGH_STORED_SHARE
     cursor = Cursor(around.log.name, shard.id, runner.appetite, report, *shard.parents, through_stored_ms=stored_ms)

@@ -9,6 +9,7 @@ from pipeline.delivery.cursor import Cursor
 from pipeline.delivery.follower import Follower
 from pipeline.delivery.parking import Parking, Quarantine
 from pipeline.delivery.reader import Page
+from pipeline.delivery.witness import Turn
 from pipeline.model.change import Batch, Change, Parked
 from pipeline.model.errors import Defect, Rejected
 from pipeline.model.progress import Checkpoint, Why
@@ -138,7 +139,7 @@ async def _quarantined() -> tuple[Cursor, Parking]:
     clock, chance = ManualClock(), SeededChance(0)
     cursor = Cursor(STREAM, SHARD, Appetite(len(CHANGES), 1024 * 1024, 0.0, {"orders"}), Report())
     slot = CheckpointSlot(FakeStateStore(), clock, chance, "checkpoint", "worker")
-    follower = Follower(cursor, slot, asyncio.Lock(), clock)
+    follower = Follower(cursor, slot, Turn(), clock)
     await follower.begin(Checkpoint())
     cursor.feed(Page(None, (Record(1, 0, "orders/e1/source", 0, CHANGES, 100),), 1, 100, ended=False, behind_ms=0), 0.0)
     quarantine = Quarantine(FakeObjectStore(), "pipeline", 1, 1)

@@ -9,6 +9,7 @@ from pipeline.delivery.appetite import Appetite
 from pipeline.delivery.cursor import Cursor
 from pipeline.delivery.follower import Follower
 from pipeline.delivery.parking import Parking, Quarantine
+from pipeline.delivery.witness import Turn
 from pipeline.model.change import Batch
 from pipeline.model.errors import LeaseLost
 from pipeline.model.progress import Checkpoint, Evidence
@@ -29,7 +30,7 @@ def cursor() -> Cursor:
 
 async def _marked_after_another_claimed() -> Follower:
     store = FakeStateStore()
-    follower = Follower(cursor(), slot(store, "old"), asyncio.Lock(), ManualClock())
+    follower = Follower(cursor(), slot(store, "old"), Turn(), ManualClock())
     await follower.begin(Checkpoint())
     await slot(store, "new").claim()
     with pytest.raises(LeaseLost):

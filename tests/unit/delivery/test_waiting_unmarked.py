@@ -10,7 +10,7 @@ from pipeline.delivery.breaker import FAILURES_MAX, BreakerState
 from pipeline.delivery.cursor import Cursor
 from pipeline.delivery.follower import Follower
 from pipeline.delivery.topology import TopologyRunner
-from pipeline.delivery.witness import STARTS_MAX
+from pipeline.delivery.witness import STARTS_MAX, Turn
 from pipeline.model.errors import RetryLater
 from pipeline.model.progress import Checkpoint
 from pipeline.model.state import Report
@@ -25,7 +25,7 @@ PROBES = 5
 class Down:
     """A sink whose destination refuses all; it notes whether each call found the turn taken."""
 
-    def __init__(self, turn: asyncio.Lock) -> None:
+    def __init__(self, turn: Turn) -> None:
         self.turn = turn
         self.found: list[bool] = []
 
@@ -34,7 +34,7 @@ class Down:
 
     async def write(self, given: Batch) -> None:
         """Refuse."""
-        self.found.append(self.turn.locked())
+        self.found.append(self.turn.taken)
         raise RetryLater("out")
 
     async def close(self) -> None:
@@ -46,7 +46,7 @@ def test_while_a_breaker_waits_for_its_probe_the_turn_is_free() -> None:
     """In doubt each call has the turn and a mark; between two probes nothing is marked and the turn is free."""
 
     async def story() -> None:
-        clock, turn, store = ManualClock(), asyncio.Lock(), FakeStateStore()
+        clock, turn, store = ManualClock(), Turn(), FakeStateStore()
         for _ in range(STARTS_MAX):
             slot = CheckpointSlot(store, clock, SeededChance(1), f"{SHARD}@sink", "me")
             appetite = Appetite(10, 1000, 0.0, frozenset({"orders"}), False, "sink")
@@ -58,7 +58,7 @@ def test_while_a_breaker_waits_for_its_probe_the_turn_is_free() -> None:
         while len(sink.found) < FAILURES_MAX + PROBES:
             await clock.advance(0.1)
             waits = runner.breaker.state is BreakerState.OPEN
-            assert not (waits and (turn.locked() or follower.slot.evidence.offers))
+            assert not (waits and (turn.taken or follower.slot.evidence.offers))
         assert all(sink.found)
         task.cancel()
         await asyncio.wait([task])

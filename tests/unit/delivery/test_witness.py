@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pipeline.delivery.witness import OFFERS_MAX, PARTS_MAX, STARTS_MAX, TURN_SECONDS, TURN_WAIT_SECONDS, Witness
+from pipeline.delivery.witness import OFFERS_MAX, PARTS_MAX, STARTS_MAX, TURN_SECONDS, TURN_WAIT_SECONDS, Turn, Witness
 from pipeline.model.change import Batch
 from pipeline.model.errors import Deadly, RetryLater
 from pipeline.model.progress import Evidence
@@ -18,7 +18,7 @@ class Row:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.turn = asyncio.Lock()
+        self.turn = Turn()
         self.marks: list[Evidence] = []
         self.offered: list[tuple[int, int]] = []
         self.trouble: RetryLater | None = None
@@ -141,19 +141,34 @@ def test_nobody_waits_for_ever_for_a_turn() -> None:
     """A mark that cannot be taken back keeps its turn; who waits for it writes without a mark in the end."""
 
     async def play() -> None:
-        row = Row()
-        hung = Hung(row, Evidence(STARTS_MAX))
+        row, theirs = Row(), Row()
+        theirs.turn, theirs.clock = row.turn, row.clock
+        hung = Hung(theirs, Evidence(STARTS_MAX))
         other = asyncio.ensure_future(row.witness(Evidence(STARTS_MAX)).through(batch(CHANGES, 1, 6), row.write))
         await row.clock.advance(1)
-        row.trouble = RetryLater("the state table gives no answer")
+        theirs.trouble = RetryLater("the state table gives no answer")
         await row.clock.advance(TURN_WAIT_SECONDS / 2)
-        assert (row.offered, row.turn.locked()) == ([], True)
-        row.trouble = None
+        assert (row.offered, row.turn.taken) == ([], True)
         await row.clock.advance(TURN_WAIT_SECONDS)
-        assert (row.offered, other.done(), len(row.marks)) == ([(1, 6)], True, 2)
+        assert (row.offered, other.done(), len(row.marks)) == ([(1, 6)], True, 1)
+        theirs.trouble = None
         hung.end.set_result(None)
         await hung.task
-        assert not row.turn.locked()
+        assert not row.turn.taken
+
+
+def test_a_slow_write_keeps_its_mark_while_nobody_waits() -> None:
+    """A change that kills after minutes is found too: others that are not in doubt do not ask for a turn."""
+
+    async def play() -> None:
+        row = Row()
+        hung = Hung(row, Evidence(STARTS_MAX))
+        await row.clock.advance(10 * TURN_SECONDS)
+        assert row.marks == [Evidence(0, "", 1, 1, 1)]
+        hung.end.set_result(None)
+        await hung.task
+
+    asyncio.run(play())
 
     asyncio.run(play())
 
@@ -173,7 +188,7 @@ def test_a_write_that_is_cancelled_leaves_no_turn_behind(seconds: float) -> None
         await asyncio.wait([hung.task, waiting.task])
         assert hung.end.cancelled()
         assert not waiting.end.done(), "it was not written"
-        assert not row.turn.locked()
+        assert not row.turn.taken
 
     asyncio.run(play())
 
