@@ -58,6 +58,9 @@ class TableStream(Protocol):
     def table_id(self) -> str:
         """Return what tells the table from an earlier one of its name; empty where that is not known."""
 
+    async def later(self) -> "TableStream | None":
+        """Return the table's present stream if it is a later one, of both images. Raises RetryLater, Misconfigured."""
+
     async def shards(self, parent: str | None = None) -> tuple[Shard, ...]:
         """Return all shards, every page read, or only the children of `parent`.
 
@@ -121,10 +124,7 @@ class Log(Protocol):
         """
 
     async def holds(self, shard: str, sequence: int) -> bool:
-        """Return True when the record of a sequence can still be read: then no later one was trimmed.
-
-        Raises RetryLater, or Gap when the shard is gone.
-        """
+        """Return True while a sequence's record can be read: no later one is trimmed. Raises RetryLater, or Gap."""
 
     async def read(self, iterator: str) -> LogPage:
         """Read one page (up to 10 MiB). Raises IteratorExpired, RetryLater, or Gap when the stream is gone.

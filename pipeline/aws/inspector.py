@@ -73,13 +73,7 @@ class AwsInspector:
         return await has_lock(self._aws, self._home_region, bucket)
 
     async def _open(self, table: TableDescription) -> None:
-        stream = DynamoDBTableStream(
-            self._aws.streams(table.region),
-            table=table.name,
-            arn=table.stream_arn,
-            epoch=table.stream_label,
-            hash_attribute=table.keys[0].name,
-        )
+        stream = DynamoDBTableStream.of(self._aws.streams(table.region), table)
         shards = await stream.shards()
         if shards:
             await stream.iterator(shards[-1].id, None)

@@ -8,6 +8,7 @@ from pipeline.aws import raw
 from pipeline.aws.errors import translated
 from pipeline.aws.sequences import DIGITS_MIN, SequenceText
 from pipeline.aws.session import Caller
+from pipeline.aws.tables import VIEW_TYPE, TableDescription, Tables
 from pipeline.model.errors import Corrupt
 from pipeline.model.shard import Shard
 from pipeline.ports import SourcePage
@@ -33,7 +34,9 @@ class DynamoDBTableStream:
         epoch: str,
         hash_attribute: str,
         table_id: str = "",
+        tables: Tables | None = None,
     ) -> None:
+        """Take `tables` to look for a later stream; without them none is found."""
         raw.receive(caller.client, ["GetRecords"])
         self._caller = caller
         self._table = table
@@ -41,8 +44,24 @@ class DynamoDBTableStream:
         self._epoch = epoch
         self._hash_attribute = hash_attribute
         self._table_id = table_id
+        self._tables = tables
         self._text = SequenceText(DIGITS_MIN)
         self._listed = False
+
+    @classmethod
+    def of(
+        cls, caller: Caller[DynamoDBStreamsClient], table: TableDescription, tables: Tables | None = None
+    ) -> DynamoDBTableStream:
+        """Return the stream of a table that was described."""
+        return cls(
+            caller,
+            table=table.name,
+            arn=table.stream_arn,
+            epoch=table.stream_label,
+            hash_attribute=table.keys[0].name,
+            table_id=table.id,
+            tables=tables,
+        )
 
     @property
     def table(self) -> str:
@@ -58,6 +77,13 @@ class DynamoDBTableStream:
     def table_id(self) -> str:
         """Return the table's TableId."""
         return self._table_id
+
+    async def later(self) -> DynamoDBTableStream | None:
+        """Return the table's present stream if it is a later one and can be captured."""
+        now = await self._tables.describe(self._table) if self._tables else None
+        if now is None or not now.stream_enabled or now.view_type != VIEW_TYPE or now.stream_label <= self._epoch:
+            return None
+        return self.of(self._caller, now, self._tables)
 
     async def shards(self, parent: str | None = None) -> tuple[Shard, ...]:
         """Return all shards, or the children of one. Raises Gap when the stream is gone."""

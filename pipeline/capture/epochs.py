@@ -34,7 +34,7 @@ class Epochs:
             return False
         if epoch > self._stream.epoch:
             msg = f"table {self._stream.table} has the stream {epoch}, and this process reads {self._stream.epoch}"
-            raise LeaseLost(msg, hint="restart it")
+            raise LeaseLost(msg, hint="it goes on with the table's later stream when it sees that")
         return row.fields.get("begun") == 1
 
     async def note_begun(self) -> None:

@@ -1,6 +1,7 @@
 """All shards of one table's stream, parents before children, shared with other workers by leases."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from pipeline.capture.epochs import Epochs
 from pipeline.capture.shard import ShardCapture
@@ -20,32 +21,42 @@ child follows."""
 CONFIRM_SECONDS = 1.0
 
 
+class StreamTools(NamedTuple):
+    """What works on one stream of a table, and on no other."""
+
+    leases: Leases
+    crew: Crew[ShardCapture]
+    epochs: Epochs
+    vanished: Vanished
+
+
 class TableCapture(Rounds):
     """Discovers a table's shards, leases those that may be read now, and runs a capture on each.
 
     A child is leased only when its parent's lease row says SHARD_END. A parent that is gone without having been read
-    gets such a row only when the pipeline begins with this stream, or when its gap was accepted.
+    gets such a row only when the pipeline begins with this stream, or when its gap was accepted. When the stream has
+    ended, the table's later one is taken up as a start would: its gap is met first.
     """
 
     def __init__(
         self,
         stream: TableStream,
         store: StateStore,
-        leases: Leases,
-        crew: Crew[ShardCapture],
         gaps: Gaps,
-        epochs: Epochs,
-        vanished: Vanished,
         clock: Clock,
+        tools: Callable[[TableStream], StreamTools],
     ) -> None:
         super().__init__(f"capture of table {stream.table}", clock)
-        self._stream = stream
         self._store = store
-        self._leases = leases
-        self._crew = crew
         self.gaps = gaps
-        self._epochs = epochs
-        self._vanished = vanished
+        self._tools = tools
+        self._watch = LossWatch()
+        self._begin_with(stream)
+
+    def _begin_with(self, stream: TableStream) -> None:
+        """Know nothing yet of a stream."""
+        self._stream = stream
+        self._leases, self._crew, self._epochs, self._vanished = self._tools(stream)
         self._known: dict[str, Shard] = {}
         self._children: dict[str, Shard] = {}
         self._ended: list[str] = []
@@ -55,7 +66,6 @@ class TableCapture(Rounds):
         self._begun: bool | None = None
         """None while this stream may not be captured."""
         self._all_finished = False
-        self._watch = LossWatch()
 
     @property
     def table(self) -> str:
@@ -70,6 +80,8 @@ class TableCapture(Rounds):
     async def _step(self) -> None:
         """Finish, discover, lease, start. Raises Gap, after all the rest is done, when a shard is gone unread."""
         self._watch.look({f"capture of {self.table} on {s}": each.retention for s, each in self.captures.items()})
+        if self._listings_ended >= ABSENT_LISTINGS_MIN:
+            await self._take_later()
         await self._finish()
         await self._admit()
         try:
@@ -78,6 +90,13 @@ class TableCapture(Rounds):
         finally:  # a listing that does not come costs no lease
             await self._lease()
         self._listings_ended = self._listings_ended + 1 if self._all_finished else 0
+
+    async def _take_later(self) -> None:
+        """Go on with the stream the table has now, when that is another: nobody need start us anew for it."""
+        later = await self._stream.later()
+        if later is not None:
+            await self._crew.release_all()
+            self._begin_with(later)
 
     async def _look(self) -> None:
         if self._begun is not None and await self._leases.called():
@@ -114,8 +133,10 @@ class TableCapture(Rounds):
         """Learn whether the capture of this stream has begun; what it holds is let go when it is another's turn."""
         try:
             self._begun = await self._epochs.admit()
-        except (Gap, LeaseLost):
+        except (Gap, LeaseLost) as error:
             self._begun = None
+            if isinstance(error, LeaseLost):  # others went on with a later stream
+                self._listings_ended = ABSENT_LISTINGS_MIN
             await self._crew.release_all()
             raise
 
@@ -144,6 +165,14 @@ class TableCapture(Rounds):
                 await self._crew.stop(shard)
                 await self._leases.call()
 
+    async def _list(self, parent: str | None = None) -> tuple[Shard, ...]:
+        """Return the listing. Raises Gap when the stream is gone, which counts as its end."""
+        try:
+            return await self._stream.shards(parent)
+        except Gap:
+            self._listings_ended += 1
+            raise
+
     async def _discover(self) -> None:
         """Read the listing; what we hold, or were told of, stays known, and parents that are not listed are counted.
 
@@ -151,9 +180,9 @@ class TableCapture(Rounds):
         """
         ended, self._ended = self._ended, []
         for shard in ended:
-            self._children |= {child.id: child for child in await self._stream.shards(shard)}
+            self._children |= {child.id: child for child in await self._list(shard)}
         held = {shard: self._known[shard] for shard in self.captures if shard in self._known}
-        listed = {shard.id: shard for shard in await self._stream.shards()}
+        listed = {shard.id: shard for shard in await self._list()}
         self._children = {shard: child for shard, child in self._children.items() if shard not in listed}
         self._known = held | self._children | listed
         parents = {parent for shard in self._known.values() for parent in shard.parents}
@@ -180,7 +209,7 @@ class TableCapture(Rounds):
         return (
             f"the stream of table {self.table} has ended and all of it is captured"
             " (was the table deleted, or its stream switched off? What changes until a new stream is on is in neither;"
-            " a new start says so, as a gap)"
+            " when one with both images is on, it is met here, as a gap)"
         )
 
 

@@ -184,7 +184,7 @@ class FakeTable:
 
 
 class FakeTableStream:
-    """A TableStream on a FakeTable. Calls known to `faults`: shards, iterator, read."""
+    """A TableStream on a FakeTable. Calls known to `faults`: later, shards, iterator, read."""
 
     def __init__(self, table: FakeTable, epoch: str, clock: Clock) -> None:
         self.faults = Faults()
@@ -207,6 +207,11 @@ class FakeTableStream:
     def table_id(self) -> str:
         """Return the table's id."""
         return self._table.id
+
+    async def later(self) -> "FakeTableStream | None":
+        """Return the open stream if it is another one."""
+        async with self.faults.around("later"):
+            return self._table.stream() if self._table.epoch > self._epoch else None
 
     async def shards(self, parent: str | None = None) -> tuple[Shard, ...]:
         """Return what the listing shows by now."""

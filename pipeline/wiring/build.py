@@ -14,10 +14,10 @@ from pipeline.aws.clock import SystemChance, SystemClock
 from pipeline.aws.folder import FolderObjectStore
 from pipeline.aws.kinesis import KinesisLog
 from pipeline.aws.objects import S3ObjectStore
-from pipeline.aws.session import READ, STATE, WRITE, Aws
+from pipeline.aws.session import CONTROL, READ, STATE, WRITE, Aws
 from pipeline.aws.state import DynamoDBStateStore
 from pipeline.aws.streams import DynamoDBTableStream
-from pipeline.aws.tables import TableDescription
+from pipeline.aws.tables import TableDescription, Tables
 from pipeline.capture.packing import Packing, WireForm
 from pipeline.capture.table import TableCapture
 from pipeline.delivery.appetite import Appetite
@@ -72,14 +72,9 @@ def capture_of(parts: Parts, table: TableDescription) -> TableCapture:
 
 def stream_of(parts: Parts, table: TableDescription) -> DynamoDBTableStream:
     """Return a table's present stream."""
-    return DynamoDBTableStream(
-        parts.aws.share("capture").streams(table.region),
-        table=table.name,
-        arn=table.stream_arn,
-        epoch=table.stream_label,
-        hash_attribute=table.keys[0].name,
-        table_id=table.id,
-    )
+    aws = parts.aws.share("capture")
+    tables = Tables(aws.dynamodb(table.region, CONTROL), parts.around.clock)
+    return DynamoDBTableStream.of(aws.streams(table.region), table, tables)
 
 
 def topologies_of(parts: Parts, pipeline: str) -> dict[str, TopologyRunner]:

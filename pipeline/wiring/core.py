@@ -10,7 +10,7 @@ from pipeline.capture.gaps import GapTeller
 from pipeline.capture.outbox import Outbox
 from pipeline.capture.packing import Packer, Packing
 from pipeline.capture.shard import ShardCapture
-from pipeline.capture.table import TableCapture
+from pipeline.capture.table import StreamTools, TableCapture
 from pipeline.capture.vanished import Vanished
 from pipeline.coordination.checkpoints import CheckpointSlot
 from pipeline.coordination.crew import Crew
@@ -61,23 +61,27 @@ class Surroundings:
 
 
 def capture_of(around: Surroundings, stream: TableStream, packing: Packing) -> TableCapture:
-    """Return the capture of a table's stream."""
-    group = group_of(around.log.name, stream.table, stream.epoch)
+    """Return the capture of a table, which begins with this stream of it."""
     packer = Packer(packing, around.claims)
-    leases = _leases(around, group)
     gaps = Gaps(around.store, around.log.name, around.clock)
-
-    def build(shard: str) -> ShardCapture:
-        slot = _slot(around, group, shard, CAPTURE)
-        return ShardCapture(stream, around.log, packer, slot, gaps, around.clock, around.chance, shard)
-
-    crew = Crew(leases, around.clock, around.chance, around.lease_seconds, build)
     outbox = Outbox(around.log, around.clock, around.chance, partial(_waits, stream.table))
     teller = GapTeller(gaps, packer, outbox)
-    epochs = Epochs(around.store, around.log.name, stream, teller, around.clock)
-    key = partial(checkpoint_key, group, name=CAPTURE)
-    vanished = Vanished(stream, around.store, leases, key, teller, around.clock)
-    return TableCapture(stream, around.store, leases, crew, gaps, epochs, vanished, around.clock)
+
+    def tools(stream: TableStream) -> StreamTools:
+        group = group_of(around.log.name, stream.table, stream.epoch)
+
+        def build(shard: str) -> ShardCapture:
+            slot = _slot(around, group, shard, CAPTURE)
+            return ShardCapture(stream, around.log, packer, slot, gaps, around.clock, around.chance, shard)
+
+        leases = _leases(around, group)
+        crew = Crew(leases, around.clock, around.chance, around.lease_seconds, build)
+        epochs = Epochs(around.store, around.log.name, stream, teller, around.clock)
+        key = partial(checkpoint_key, group, name=CAPTURE)
+        vanished = Vanished(stream, around.store, leases, key, teller, around.clock)
+        return StreamTools(leases, crew, epochs, vanished)
+
+    return TableCapture(stream, around.store, gaps, around.clock, tools)
 
 
 def delivery_of(

@@ -8,8 +8,10 @@ from typing import Any
 from pipeline.aws.session import CONTROL, Aws
 from pipeline.aws.tables import Tables
 from pipeline.coordination.checkpoints import read_many
+from pipeline.coordination.gaps import Gaps
 from pipeline.coordination.leases import lease_key
 from pipeline.delivery.roots import roots_key
+from pipeline.model.gap import GapRecord, GapState
 from pipeline.model.progress import Checkpoint
 from pipeline.model.retention import retention
 from pipeline.model.shard import Shard, by_lineage
@@ -19,6 +21,7 @@ from pipeline.wire import lease as form
 from pipeline.wiring.build import Parts, parts_of, stream_of
 from pipeline.wiring.core import CAPTURE, checkpoint_key, group_of
 
+NOBODY = "nobody works on it"
 SILENT_LEASES = 2
 """An owner that has not renewed for so many lease times, by the wall clocks of both, is shown as silent."""
 
@@ -34,6 +37,7 @@ async def _collect(parts: Parts) -> dict[str, Any]:
     tables = Tables(parts.aws.dynamodb(settings.source.region, CONTROL), parts.around.clock)
     capture: list[dict[str, Any]] = []
     newest_ms = 0
+    gaps = await Gaps(parts.around.store, parts.around.log.name, parts.around.clock).all()
     for name in settings.source.tables:
         table = await tables.describe(name)
         if table is None or not table.stream_arn:
@@ -42,6 +46,7 @@ async def _collect(parts: Parts) -> dict[str, Any]:
         shards = by_lineage(await stream_of(parts, table).shards())
         group = group_of(parts.around.log.name, table.name, table.stream_label)
         rows = await _rows(parts, group, shards, [CAPTURE])
+        add_gaps(rows, shards, [gap for gap in gaps if (gap.table, gap.epoch) == (name, table.stream_label)])
         capture += [{"table": name, **row} for row in rows]
         newest_ms = max([newest_ms, *(row["time_ms"] for row in rows)])
     shards = by_lineage(await parts.around.log.shards())
@@ -127,12 +132,21 @@ def row_of(
 def _state(fields: Mapping[str, Any], name: str, *, ended: bool) -> tuple[str, form.Trouble | None]:
     """Return the state in a word, and what is wrong: with the topology itself, or else with the reading for all."""
     if ended or not fields.get("leaseOwner"):
-        return "ended" if ended else "nobody works on it", None
+        return "ended" if ended else NOBODY, None
     troubles = form.troubles_of(fields)
     own, reading = troubles.get(name), troubles.get("")
     if own is None and reading is not None:
         return reading.flow if name == CAPTURE else f"reading {reading.flow}", reading
     return (own.flow, own) if own else ("working", None)
+
+
+def add_gaps(rows: Sequence[dict[str, Any]], shards: Sequence[Shard], gaps: Sequence[GapRecord]) -> None:
+    """Add at which gap a shard waits that nobody may work on: one of the whole stream, or of a parent that is gone."""
+    waiting = {gap.shard: gap for gap in gaps if gap.state is GapState.OPEN}
+    for row, shard in zip(rows, shards, strict=True):
+        gap = next((waiting[place] for place in ("", *shard.parents) if place in waiting), None)
+        if gap is not None and row["state"] == NOBODY:
+            row |= {"reason": f"gap {gap.id}: {gap.reason}", "since": _moment(gap.noticed_ms)}
 
 
 def _moment(time_ms: int) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, Protocol
 
 import boto3
@@ -10,7 +11,7 @@ import pytest
 
 from pipeline.aws.clock import SystemClock
 from pipeline.aws.items import DynamoDBItemStore
-from pipeline.aws.session import CONTROL, READ, Aws
+from pipeline.aws.session import CONTROL, Aws
 from pipeline.aws.streams import DynamoDBTableStream
 from pipeline.aws.tables import KeyAttribute, Tables
 from pipeline.model.change import Change, ChangeKind
@@ -40,6 +41,9 @@ class World(Protocol):
     def switch_off(self) -> None:
         """Switch the stream off."""
 
+    def switch_on(self) -> object:
+        """Switch it on again."""
+
     def no_such_stream(self) -> TableStream:
         """Return a reader of a stream that is not there."""
 
@@ -54,6 +58,7 @@ class FakeWorld:
         self.put = self._table.put
         self.delete = self._table.delete
         self.switch_off = self._table.disable_stream
+        self.switch_on = self._table.enable_stream
 
     def transact(self, *items: dict[str, Any], gone: dict[str, Any]) -> None:
         """Do it one by one: nobody can tell, for the stream says nothing of transactions."""
@@ -76,18 +81,12 @@ class EmulatedWorld:
         self._aws = aws
         self._run = run
         self._items = DynamoDBItemStore(aws, REGION, SystemClock())
-        table = run(Tables(aws.dynamodb(REGION, READ), SystemClock()).create(name, KEYS, stream=True))
-        self._table = table
-        self.stream: TableStream = self._reader(table.stream_arn)
+        self._tables = Tables(aws.dynamodb(REGION, CONTROL), SystemClock())
+        self._table = run(self._tables.create(name, KEYS, stream=True))
+        self.stream: TableStream = self._reader(self._table.stream_arn)
 
     def _reader(self, arn: str) -> TableStream:
-        return DynamoDBTableStream(
-            self._aws.streams(REGION),
-            table=self._table.name,
-            arn=arn,
-            epoch=self._table.stream_label,
-            hash_attribute="pk",
-        )
+        return DynamoDBTableStream.of(self._aws.streams(REGION), replace(self._table, stream_arn=arn), self._tables)
 
     def put(self, item: dict[str, Any]) -> None:
         """Write an item."""
@@ -110,6 +109,10 @@ class EmulatedWorld:
         """Switch the stream off."""
         client = self._aws.dynamodb(REGION, CONTROL).client
         client.update_table(TableName=self._table.name, StreamSpecification={"StreamEnabled": False})
+
+    def switch_on(self) -> None:
+        """Switch it on again."""
+        self._run(self._tables.enable_stream(self._table.name))
 
     def no_such_stream(self) -> TableStream:
         """Return a reader of an ARN nobody has."""
@@ -252,6 +255,18 @@ def test_a_closed_shard_gives_what_it_has_and_ends(world: World, run: Run) -> No
     assert found == 1
     assert iterator is None
     assert shard.closed
+
+
+@pytest.mark.fault("D6")
+def test_a_later_stream_is_found(world: World, run: Run) -> None:
+    """A table's present stream is found from an earlier one, and is a stream like that; of itself none is later."""
+    assert run(world.stream.later()) is None
+    world.switch_off()
+    world.switch_on()
+    later = run(world.stream.later())
+    assert (later.table, run(later.later())) == (world.stream.table, None)
+    world.put(_item("a", 1))
+    assert [c.epoch > world.stream.epoch for c in run(_drain_all(later))] == [True]
 
 
 def test_a_shard_that_is_gone_is_a_gap(world: World, run: Run) -> None:

@@ -78,8 +78,62 @@ def test_a_new_table_is_not_taken_for_the_old_one() -> None:
     tell(story)
 
 
+@pytest.mark.fault("D6", "D7")
+@pytest.mark.parametrize(("made_anew", "cause"), [(False, GapCause.NEW_STREAM), (True, GapCause.NEW_TABLE)])
+def test_a_running_capture_meets_the_gap_of_a_new_stream(made_anew: bool, cause: GapCause) -> None:
+    """The gap of a new stream, or table, is met by a running capture; once it is accepted, so is what follows."""
+
+    async def story(told: Story) -> None:
+        told.put(1)
+        await told.world.run(5)
+        told.table.disable_stream()
+        await told.world.run(10)
+        assert await told.gaps.all() == ()
+        told.put(2)
+        told.table.id = "table-2" if made_anew else told.table.id
+        told.table.enable_stream()
+        told.put(3)
+        await told.world.run(10)
+        gap = await told.the_gap()
+        assert (gap.cause, gap.after, gap.epoch) == (cause, *sorted(told.table._streams))
+        assert gap.id in told.hosts[0].captures[0].problem
+        assert list((await told.report()).gaps) == [gap.id]
+        assert told.numbers() == [1]
+        await told.gaps.decide(gap.id, GapState.ACCEPTED, "ann")
+        await told.world.run(10)
+        assert told.hosts[0].captures[0].problem == ""
+        told.put(4)
+        await told.world.run(5)
+        assert told.numbers() == [1, 3, 4]
+
+    tell(story)
+
+
+@pytest.mark.fault("D6")
+def test_a_running_capture_leaves_a_stream_that_is_gone() -> None:
+    """A stream that vanished with all it had is left for the one the table has now, at a gap of its own."""
+
+    async def story(told: Story) -> None:
+        told.put(1)
+        await told.world.run(5)
+        before = told.table.epoch
+        told.table.disable_stream()
+        told.table.enable_stream()
+        told.table.forget_stream(before)
+        told.put(2)
+        await told.world.run(60)
+        for gap in await told.gaps.all():
+            await told.gaps.decide(gap.id, GapState.ACCEPTED, "ann")
+        assert GapCause.NEW_STREAM in {gap.cause for gap in await told.gaps.all()}
+        await told.world.run(60)
+        assert told.hosts[0].captures[0].problem == ""
+        assert told.numbers() == [1, 2]
+
+    tell(story)
+
+
 def test_the_old_stream_is_left_when_the_new_one_is_taken_up() -> None:
-    """A process that still reads the earlier stream stops when another was let go on with the new one."""
+    """A process that still reads the earlier stream leaves it when another was let go on with the new one."""
 
     async def story(told: Story) -> None:
         told.put(1)
@@ -87,12 +141,16 @@ def test_the_old_stream_is_left_when_the_new_one_is_taken_up() -> None:
         told.table.disable_stream()
         told.table.enable_stream()
         told.put(2)
-        told.world.capture()
+        other = told.world.capture()
         await told.world.run(5)
         await told.gaps.decide((await told.the_gap()).id, GapState.ACCEPTED, "ann")
         await told.world.run(10)
-        assert "restart it" in told.hosts[0].captures[0].problem
         assert told.numbers() == [1, 2]
+        await told.world.kill(other)
+        told.put(3)
+        await told.world.run(10)
+        assert told.hosts[0].captures[0].problem == ""
+        assert told.numbers() == [1, 2, 3]
 
     tell(story)
 

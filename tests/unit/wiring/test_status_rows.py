@@ -1,17 +1,20 @@
 """`fanout status`: what a lease row tells of its owner, of those before, and of what stands in the way."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from pipeline.coordination.leases import Leases
+from pipeline.model.gap import GapCause, GapRecord, GapState
 from pipeline.model.progress import Checkpoint
+from pipeline.model.shard import Shard
 from pipeline.model.state import Flow, Report
 from pipeline.ports import FieldValue, StateRow
 from pipeline.testing.fakes import FakeStateStore, ManualClock
 from pipeline.wire.lease import OWNERS_MAX, REASON_CHARACTERS_MAX, owners_of, troubles_of
 from pipeline.wiring.core import CAPTURE
-from pipeline.wiring.status import add_time_to_loss, roots_row, row_of
+from pipeline.wiring.status import add_gaps, add_time_to_loss, roots_row, row_of
 
 LEASE_SECONDS = 10.0
 
@@ -99,6 +102,23 @@ def test_a_dead_owner_is_shown_as_silent() -> None:
     old = StateRow("g:s", 7, {"leaseOwner": "w", "checkpoint": "TRIM_HORIZON", "shardId": "s"})
     assert shown(old, 1_763_800_000_000)["state"] == "working"
     assert shown(None, 1_763_800_000_000)["state"] == "nobody works on it"
+
+
+@pytest.mark.parametrize(
+    ("gap_shard", "state", "told"),
+    [
+        ("", GapState.OPEN, {"s": True, "child": True}),
+        ("s", GapState.OPEN, {"s": False, "child": True}),
+        ("", GapState.ACCEPTED, {"s": False, "child": False}),
+    ],
+)
+def test_a_shard_that_waits_at_a_gap_names_it(gap_shard: str, state: GapState, told: dict[str, bool]) -> None:
+    """A shard nobody may work on says at which open gap it waits; other shards, and decided gaps, say nothing."""
+    gap = GapRecord(GapCause.NEW_STREAM, "orders", "e", gap_shard, "", "", "its changes are lost", state=state)
+    shards = [Shard("s"), Shard("child", ("s",))]
+    rows: list[dict[str, Any]] = [row_of(each.id, CAPTURE, None, None, 0, 10.0) for each in shards]
+    add_gaps(rows, shards, [gap])
+    assert {row["shard"]: f"gap {gap.id}: its changes are lost" == row["reason"] for row in rows} == told
 
 
 @pytest.mark.fault("A4")
