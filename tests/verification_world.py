@@ -25,6 +25,7 @@ from pipeline.verification.side import Reading, Side
 from pipeline.verification.verify import Verification
 from pipeline.wire.parked import digest_of
 from pipeline.wiring.core import CAPTURE, checkpoint_key, group_of
+from pipeline.wiring.status import standing
 from tests.system.world import World
 from topologies import replica
 from topologies.replica import Mode
@@ -117,7 +118,14 @@ class ReplicaWorld(World):
         copy = Side(readers[1], self.away, self.mirror.held, reading)
         key = partial(checkpoint_key, self.log.name, name=NAME)
         passage = Passage(
-            self.log, self.claims, self.store, self.clock, self.chance, key=key, uncaptured=self._uncaptured
+            self.log,
+            self.claims,
+            self.store,
+            self.clock,
+            self.chance,
+            key=key,
+            uncaptured=self._uncaptured,
+            standing=partial(standing, self._around(), NAME),
         )
         judge = Judge(
             TABLE,

@@ -6,6 +6,7 @@ its effect; one that moved on between the two looks was seen in the first.
 """
 
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -16,6 +17,7 @@ from pipeline.model.change import Change
 from pipeline.model.errors import Gap, IteratorExpired
 from pipeline.model.progress import Checkpoint
 from pipeline.model.snapshot import is_row
+from pipeline.model.state import Flow
 from pipeline.ports import Chance, Clock, Log, LogPage, LogRecord, ObjectStore, StateStore
 from pipeline.wire.record import decode
 
@@ -24,6 +26,10 @@ SETTLING_SECONDS = 5
 POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 300.0
 """How long a topology may take to settle what was made before a moment, before the items count as undecided."""
+HALTED_SECONDS = 45.0
+"""How long a halted topology is waited for: longer than it rests (`HALT_SECONDS`) before it tries again."""
+TELL_SECONDS = 10.0
+"""How often it is told what is waited for."""
 PAGES_MAX = 500
 """Pages read of one Kinesis shard at a time."""
 
@@ -32,6 +38,24 @@ Answer = TypeVar("Answer")
 
 Places = Mapping[str, Checkpoint]
 """A topology's checkpoints by Kinesis shard."""
+
+
+class Standing(NamedTuple):
+    """How a topology stands on a shard."""
+
+    state: str
+    """In the words of `fanout status`."""
+    reason: str = ""
+
+
+WORKS = Standing("working")
+
+
+class Held(NamedTuple):
+    """What keeps changes from being settled."""
+
+    why: str
+    halted: bool = False
 
 
 class Came(NamedTuple):
@@ -66,8 +90,12 @@ class Passage:
         *,
         key: Callable[[str], str],
         uncaptured: Callable[[], Awaitable[tuple[int, str] | None]],
+        standing: Callable[[str], Awaitable[Standing]] | None = None,
     ) -> None:
-        """Take the topology's checkpoint key by shard, and the time and reason of the oldest change not captured."""
+        """Take the topology's checkpoint key by shard, and the time and reason of the oldest change not captured.
+
+        `standing` says how the topology stands on a shard; without it that is not known.
+        """
         self._log = log
         self._claims = claims
         self._store = store
@@ -75,6 +103,7 @@ class Passage:
         self._chance = chance
         self._key = key
         self._uncaptured = uncaptured
+        self._standing = standing
         self._patience_seconds = PATIENCE_SECONDS
 
     async def here(self) -> Places:
@@ -86,16 +115,22 @@ class Passage:
     async def wait(self, moment_ms: int) -> str:
         """Return "" once every change made before a moment is settled; what holds it back after PATIENCE_SECONDS.
 
-        What is parked in quarantine counts as settled. After it was waited for in vain, the next wait is one look.
+        For a topology that is halted, HALTED_SECONDS are enough. What is parked in quarantine counts as settled. After
+        it was waited for in vain, the next wait is one look.
         """
-        until = self._clock.monotonic() + self._patience_seconds
+        tell_at = self._clock.monotonic() + TELL_SECONDS
+        until, halted_until = self._clock.monotonic() + self._patience_seconds, math.inf
         limit_ms = moment_ms + SETTLING_SECONDS * 1000
         await self._clock.sleep(max(0.0, (limit_ms - self._clock.now_ms()) / 1000))
-        while why := await self._held(limit_ms):
-            logger.debug("changes from before %d are on their way: %s", moment_ms, why)
-            if self._clock.monotonic() > until:
+        while held := await self._held(limit_ms):
+            now = self._clock.monotonic()
+            halted_until = min(halted_until, now + HALTED_SECONDS) if held.halted else math.inf
+            if now > min(until, halted_until):
                 self._patience_seconds = 0.0
-                return why
+                return held.why
+            if now >= tell_at:
+                logger.info("waits, for at most %.0f s more: %s", min(until, halted_until) - now, held.why)
+                tell_at = now + TELL_SECONDS
             await self._clock.sleep(POLL_SECONDS)
         self._patience_seconds = PATIENCE_SECONDS
         return ""
@@ -120,20 +155,33 @@ class Passage:
                         found.setdefault(change.keys, []).append(came)
         return found
 
-    async def _held(self, limit_ms: int) -> str:
-        """Return what was created up to a moment and is not settled, "" when nothing is."""
+    async def _held(self, limit_ms: int) -> Held | None:
+        """Return what was created up to a moment and is not settled, None when nothing is.
+
+        What a halted topology holds is named before what is only on its way.
+        """
         unread = await self._persist(self._uncaptured)
         if unread is not None and unread[0] <= limit_ms:
-            return unread[1]
-        places = await self.here()
+            return Held(unread[1])
+        places, found = await self.here(), None
         for shard in await self._persist(self._log.shards):
             place = places.get(shard.id, Checkpoint())
             try:
                 if not place.ended and (why := await self._held_in(shard.id, place.sequence, limit_ms)):
-                    return why
+                    held = await self._with_standing(shard.id, why)
+                    if held.halted:
+                        return held
+                    found = found or held
             except (Gap, IteratorExpired) as error:
-                return error.reason
-        return ""
+                return Held(error.reason)
+        return found
+
+    async def _with_standing(self, shard: str, why: str) -> Held:
+        standing = WORKS if self._standing is None else await self._persist(partial(self._standing, shard))
+        if standing.state == WORKS.state:
+            return Held(why)
+        reason = f" ({standing.reason})" if standing.reason else ""
+        return Held(f"{why}; the topology there: {standing.state}{reason}", standing.state.endswith(Flow.HALTED))
 
     async def _held_in(self, shard: str, after: int | None, limit_ms: int) -> str:
         iterator: str | None = await self._persist(partial(self._log.iterator, shard, after))

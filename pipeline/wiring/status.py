@@ -17,9 +17,10 @@ from pipeline.model.retention import retention
 from pipeline.model.shard import Shard, by_lineage
 from pipeline.ports import StateRow
 from pipeline.settings import Settings
+from pipeline.verification.passage import Standing
 from pipeline.wire import lease as form
 from pipeline.wiring.build import Parts, parts_of, stream_of
-from pipeline.wiring.core import CAPTURE, checkpoint_key, group_of
+from pipeline.wiring.core import CAPTURE, Surroundings, checkpoint_key, group_of
 
 NOBODY = "nobody works on it"
 SILENT_LEASES = 2
@@ -99,6 +100,14 @@ async def _rows(parts: Parts, group: str, shards: Sequence[Shard], names: Sequen
         for shard in shards
         for name in names
     ]
+
+
+async def standing(around: Surroundings, name: str, shard: str) -> Standing:
+    """Return how a topology stands on a shard, as the report has it."""
+    key = lease_key(around.log.name, shard)
+    lease = (await around.store.read([key])).get(key)
+    row = row_of(shard, name, lease, None, around.clock.now_ms(), around.lease_seconds)
+    return Standing(row["state"], row["reason"])
 
 
 def row_of(

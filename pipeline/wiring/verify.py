@@ -30,6 +30,7 @@ from pipeline.wiring.core import checkpoint_key
 from pipeline.wiring.reading import listed
 from pipeline.wiring.repair import Pair, Repair
 from pipeline.wiring.resources import pipeline_name, source_tables
+from pipeline.wiring.status import standing
 
 ITEMS_PER_PART = 200_000
 """About how many items are read before those that were not seen equal are judged."""
@@ -219,7 +220,17 @@ class Verifying:
             return None if first is None else (first.time_ms, f"{first.place}: {first.why}")
 
         key = partial(checkpoint_key, around.log.name, name=pair.configured.name)
-        return Passage(around.log, around.claims, around.store, around.clock, around.chance, key=key, uncaptured=oldest)
+        stands = partial(standing, around, pair.configured.name)
+        return Passage(
+            around.log,
+            around.claims,
+            around.store,
+            around.clock,
+            around.chance,
+            key=key,
+            uncaptured=oldest,
+            standing=stands,
+        )
 
     def _note(self, pair: Pair, finding: Finding, file: BinaryIO | None) -> None:
         row: dict[str, Any] = {
