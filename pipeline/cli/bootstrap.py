@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.amount import Amount
 from pipeline.cli.failures import DONE, PROBLEM_FOUND
 from pipeline.cli.invocation import with_settings
 from pipeline.cli.render import put_json, put_report
@@ -20,9 +21,7 @@ SEGMENTS_MAX = 64
 @click.option("--table", "tables", multiple=True, help="Only this source table; may be given several times.")
 @click.option("--topology", "topologies", multiple=True, help="Only for this topology; may be given several times.")
 @click.option("--segments", type=click.IntRange(1, SEGMENTS_MAX), default=1, show_default=True, help="Readers at once.")
-@click.option(
-    "--read-units", type=click.FloatRange(0), default=0.0, help="Read capacity a second at most; 0: no limit."
-)
+@click.option("--read-units", type=Amount(0), default=0.0, help="Read capacity a second at most; 0: no limit.")
 @click.option(
     "--export",
     default="",

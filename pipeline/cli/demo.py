@@ -2,6 +2,7 @@
 
 import click
 
+from pipeline.cli.amount import Amount
 from pipeline.cli.invocation import invocation, shared_options
 
 CHANGES_DEFAULT = 5_000
@@ -14,7 +15,7 @@ SECONDS_MAX_DEFAULT = 150.0
 )
 @click.option(
     "--seconds-max",
-    type=click.FloatRange(1, 86_400),
+    type=Amount(1, 86_400),
     default=SECONDS_MAX_DEFAULT,
     show_default=True,
     help="Give up when changes have not arrived by then.",

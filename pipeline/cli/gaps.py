@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from pipeline.cli.amount import Amount
 from pipeline.cli.bootstrap import SEGMENTS_MAX, tell
 from pipeline.cli.failures import DONE, PROBLEM_FOUND
 from pipeline.cli.invocation import with_settings
@@ -54,9 +55,7 @@ def accept(settings: Settings, *, gap_id: str, by: str, as_json: bool) -> int:
 @gaps.command()
 @click.argument("gap_id", metavar="GAP")
 @click.option("--segments", type=click.IntRange(1, SEGMENTS_MAX), default=1, show_default=True, help="Readers at once.")
-@click.option(
-    "--read-units", type=click.FloatRange(0), default=0.0, help="Read capacity a second at most; 0: no limit."
-)
+@click.option("--read-units", type=Amount(0), default=0.0, help="Read capacity a second at most; 0: no limit.")
 @click.option("--by", default="", help="Who decides; your user and host name unless given.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @with_settings

@@ -4,6 +4,7 @@ import http.client
 
 import click
 
+from pipeline.cli.amount import Amount
 from pipeline.cli.failures import DONE, PROBLEM_FOUND
 from pipeline.cli.invocation import invocation, shared_options
 from pipeline.settings import load_worker
@@ -16,7 +17,7 @@ ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is 
 
 
 @click.command()
-@click.option("--timeout-seconds", type=click.FloatRange(0.1, 60), default=3.0, show_default=True, help="Longest wait.")
+@click.option("--timeout-seconds", type=Amount(0.1, 60), default=3.0, show_default=True, help="Longest wait.")
 @shared_options
 def health(timeout_seconds: float) -> int:
     """Ask the running process whether it is healthy.

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli.amount import Amount
 from pipeline.cli.failures import DONE, PROBLEM_FOUND
 from pipeline.cli.invocation import with_settings
 from pipeline.cli.render import put_json, put_report, put_table
@@ -43,7 +44,10 @@ def list_(settings: Settings, *, topology: str, as_json: bool) -> int:
 @json_option
 @with_settings
 def show(settings: Settings, *, id_: str, topology: str, content: bool, as_json: bool) -> int:
-    """Show why a key is parked and which of its changes wait, up to 100."""
+    """Show why a key is parked and which of its changes wait, up to 100.
+
+    An ID stands for a key: it is shown for every topology that has the key parked, unless --topology names one.
+    """
     from pipeline.wiring import quarantine as wired
 
     report = wired.shown(settings, id_, topology=topology, content=content)
@@ -60,7 +64,9 @@ def show(settings: Settings, *, id_: str, topology: str, content: bool, as_json:
 @click.option("--all", "all_", is_flag=True, help="All parked keys.")
 @topology_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--wait-seconds", default=600.0, show_default=True, help="How long to wait for the workers.")
+@click.option(
+    "--wait-seconds", type=Amount(0), default=600.0, show_default=True, help="How long to wait for the workers."
+)
 @json_option
 @with_settings
 def redrive(
@@ -68,7 +74,8 @@ def redrive(
 ) -> int:
     """Put a parked key through: its changes go to the destination in order, then the key flows again.
 
-    The workers do it, each on its shards, between two batches. What is refused again stays parked: exit code 1.
+    An ID stands for a key: it is put through for every topology that has it parked, unless --topology names one. The
+    workers do it, each on its shards, between two batches. What is refused again stays parked: exit code 1.
     """
     from pipeline.wiring import quarantine as wired
 

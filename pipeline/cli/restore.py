@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli.amount import Amount
 from pipeline.cli.asking import archive_options, read_so_far, reveal_option, scope_options, time_options
 from pipeline.cli.failures import DONE, PROBLEM_FOUND
 from pipeline.cli.invocation import with_settings
@@ -28,7 +29,7 @@ from pipeline.settings import Settings
 @click.option("--yes", "name", default="", help="Do not ask: the name of the live table, as it would be typed.")
 @click.option(
     "--write-units",
-    type=click.FloatRange(1.0),
+    type=Amount(1.0),
     default=1000.0,
     show_default=True,
     help="Write units a second to use at most.",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.amount import Amount
 from pipeline.cli.asking import KEY_FORM
 from pipeline.cli.failures import DONE, PROBLEM_FOUND
 from pipeline.cli.invocation import with_settings
@@ -25,7 +26,7 @@ _PART = re.compile(r"(\d{1,7})/(\d{1,7})")
 @click.argument("topologies", nargs=-1)
 @click.option("--table", "tables", multiple=True, help="Only this source table; may be given several times.")
 @click.option(
-    "--rate", type=click.FloatRange(0), default=0.0, help="Read units a second to use at most, both sides; 0: no limit."
+    "--rate", type=Amount(0), default=0.0, help="Read units a second to use at most, both sides; 0: no limit."
 )
 @click.option("--keys", "keys", multiple=True, help=f"Only this item: {KEY_FORM}; @FILE has one a line.")
 @click.option("--part", "part", default="", help="Only one part of each table: 3/16 is the third of sixteen.")
@@ -42,7 +43,7 @@ _PART = re.compile(r"(\d{1,7})/(\d{1,7})")
 @click.option(
     "--every",
     "every_seconds",
-    type=click.FloatRange(1),
+    type=Amount(1),
     default=None,
     help="Compare again, so long after the last end.",
 )

@@ -74,7 +74,8 @@ async def _answered(
         if asking.left and clock.monotonic() >= deadline:
             raise RetryLater(
                 f"{len(asking.left)} of {len(waiting)} keys were not put through within {wait_seconds:g} s",
-                hint="is a worker with the section [quarantine] running? The request stands: it is done when one is",
+                hint="is a worker with the section [quarantine] running, or is it busy? `fanout status` shows it."
+                " The request stands: it is done between two batches",
             )
         if asking.left:
             await clock.sleep(LOOK_SECONDS)

@@ -62,6 +62,29 @@ def test_wrong_use(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> 
     assert "Usage: fanout" in err
 
 
+def amounts() -> list[tuple[str, ...]]:
+    """Return the words of each command with each of its options that take a number with a fraction."""
+    found = []
+    for words in commands(fanout):
+        command: click.Command = fanout
+        for word in words:
+            assert isinstance(command, click.Group)
+            command = command.commands[word]
+        floats = [each for each in command.params if isinstance(each.type, click.types.FloatParamType)]
+        found += [(*words, each.opts[0]) for each in floats]
+    return found
+
+
+@pytest.mark.parametrize("amount", ["nan", "inf", "-1", "x"])
+@pytest.mark.parametrize("words", amounts())
+def test_an_amount_is_a_finite_number_within_bounds(
+    words: tuple[str, ...], amount: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is no amount of seconds or units is refused by every option that takes one, with its name and the reason."""
+    assert main([*words, amount]) == 2
+    assert f"Invalid value for '{words[-1]}'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["run", "capture", "worker", "check", "setup", "status"])
 def test_no_configuration(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Without any configuration the first missing setting is named, with every way to give it, and no traceback."""
