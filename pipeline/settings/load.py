@@ -31,6 +31,9 @@ from pipeline.wire.attributes import AttributePolicy
 
 DEFAULT_FILE = "fanout.toml"
 
+TWICE = ("Cannot declare ", "Cannot overwrite ", "Duplicate inline table key ")
+"""How the parser begins to say that a name was given before; the first of sections alone."""
+
 _COMMON = frozenset(field.name for field in fields(TopologySection))
 """Keys of a topology's section that are not the plugin's own."""
 
@@ -75,7 +78,11 @@ def read_file(file: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise Misconfigured(f"{file}: is not UTF-8 text", hint="store the file as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        where = str(error).rpartition("(")[2].rstrip(")")
+        said, _, where = str(error).rstrip(")").rpartition(" (")
+        if said.startswith(TWICE):
+            twice = "section" if said.startswith(TWICE[0]) else "section or key"
+            msg = f"{file}: a {twice} stands there for the second time ({where})"
+            raise Misconfigured(msg, hint="keep one of the two; what both have goes into it") from None
         raise Misconfigured(f"{file}: is not TOML ({where})", hint="text needs quotes; a section is [name]") from None
 
 

@@ -13,6 +13,8 @@ from pipeline.wire.attributes import must_be_no_keys
 
 BOTH_IMAGES = "NEW_AND_OLD_IMAGES"
 CREATE = "fanout setup creates it"
+CORRECT = "correct the name, the region or the credentials"
+CREATE_SOURCE = "for development `fanout setup --source-keys id:S` creates it"
 
 Facts = TypeVar("Facts")
 
@@ -112,7 +114,7 @@ async def _look_at_sources(look: _Look, settings: Settings) -> Mapping[str, Tabl
     sources = {}
     for name in settings.source.tables:
         region = settings.source.region
-        facts = await look.table("source.tables", region, name, "correct the name, the region or the credentials")
+        facts = await look.table("source.tables", region, name, f"{CORRECT}; {CREATE_SOURCE}")
         if facts is not None:
             sources[name] = facts
             _look_at_view(look, region, name, facts.stream_view)

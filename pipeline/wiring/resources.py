@@ -9,6 +9,7 @@ from pipeline.aws.tables import TableDescription, Tables
 from pipeline.model.errors import Misconfigured
 from pipeline.ports import FieldValue, StateRow, StateStore
 from pipeline.settings.declaration import Stream
+from pipeline.settings.preflight import CREATE_SOURCE
 from pipeline.wiring.build import Parts
 
 BOTH_IMAGES = "NEW_AND_OLD_IMAGES"
@@ -27,7 +28,7 @@ def _captured(table: TableDescription | None, name: str, region: str) -> TableDe
     """Return a table whose changes can be captured whole."""
     if table is None:
         msg = f"source.tables: there is no table {name} in {region}"
-        raise Misconfigured(msg, hint="correct the name or the region, or create the table")
+        raise Misconfigured(msg, hint=f"correct the name or the region, or create the table; {CREATE_SOURCE}")
     if not table.stream_enabled:
         msg = f"source.tables: the table {name} has no stream"
         raise Misconfigured(msg, hint=stream_fix(name, region))

@@ -122,6 +122,20 @@ CASES = {
         "below 0",
         "topologies.copy",
     ),
+    "a section twice": (
+        "[source]",
+        "[stream]\n[source]",
+        "fanout.toml",
+        "a section stands there for the second time",
+        "one",
+    ),
+    "a key twice": (
+        "[source]",
+        '[source]\nregion = "mars"',
+        "fanout.toml",
+        "a section or key stands there for the second time (at line",
+        "keep one of the two",
+    ),
     "no TOML": ("[source]", "[source", "fanout.toml", "is not TOML (at line 2", "a section is [name]"),
 }
 

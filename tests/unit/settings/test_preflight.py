@@ -91,7 +91,7 @@ ACCOUNTS: dict[str, tuple[Account, str, str, str]] = {
         Account().without("tables", ("us-east-1", "users")),
         "source.tables",
         "no table us-east-1/users",
-        "the credentials",
+        "the credentials; for development `fanout setup --source-keys",
     ),
     "source being deleted": (
         Account().with_table("us-east-1", "orders", SOURCE._replace(status="DELETING")),
