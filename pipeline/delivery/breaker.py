@@ -48,6 +48,8 @@ class Breaker:
         self.state = BreakerState.CLOSED
         self.opened = 0
         """How often it has opened."""
+        self.reason = ""
+        """Why the last call that failed did."""
         self._clock = clock
         self._chance = chance
         self._failures = 0
@@ -70,7 +72,7 @@ class Breaker:
             await call()
             answered = True
         except RetryLater as error:
-            self._failed(error.after_seconds)
+            self._failed(error)
             raise
         except Exception:
             answered = True
@@ -121,8 +123,9 @@ class Breaker:
             now = self._clock.monotonic()
             self._pace.recover(now, now - self._opened_at)
 
-    def _failed(self, after_seconds: float) -> None:
+    def _failed(self, error: RetryLater) -> None:
         self._failures += 1
+        self.reason = error.reason
         if self.state is BreakerState.CLOSED and self._failures >= FAILURES_MAX:
             self.opened += 1
             self._opened_at = self._clock.monotonic()
@@ -130,7 +133,7 @@ class Breaker:
             return
         self.state = BreakerState.OPEN
         self._probes += 1
-        wait_seconds = PROBES.seconds(self._probes, self._chance.fraction(), after_seconds)
+        wait_seconds = PROBES.seconds(self._probes, self._chance.fraction(), error.after_seconds)
         self._probe_at = self._clock.monotonic() + wait_seconds
 
 

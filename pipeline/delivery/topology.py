@@ -6,7 +6,7 @@ from functools import partial
 
 from pipeline.coordination.persist import HALT_SECONDS, rest
 from pipeline.delivery.appetite import Appetite
-from pipeline.delivery.breaker import Breaker
+from pipeline.delivery.breaker import Breaker, BreakerState
 from pipeline.delivery.follower import Follower
 from pipeline.delivery.keeper import DEADLINE_SECONDS, SinkKeeper
 from pipeline.delivery.redrive import SETTLE_SECONDS
@@ -56,11 +56,10 @@ class TopologyRunner:
         With a quarantine it may also be there, all of it or some.
         """
         attempt, report = 0, follower.cursor.report
-        sign = partial(self._sign_of_life, report)
         while True:
-            await self._let_pass(batch, follower, sign)
+            await self._let_pass(batch, follower)
             try:
-                await self._write(batch, follower, sign)
+                await self._write(batch, follower)
             except RetryLater as error:
                 attempt += 1
                 self._say(report, Flow.RETRYING, batch, error, attempt)
@@ -72,25 +71,27 @@ class TopologyRunner:
                 await rest(self._clock, HALT_SECONDS, report)
             else:
                 report.flowing()
-                sign()
+                self._sign_of_life(report)
                 return
 
-    async def _let_pass(self, batch: Batch, follower: Follower, sign: Callable[[], None]) -> None:
+    async def _let_pass(self, batch: Batch, follower: Follower) -> None:
         """While a batch stands for want of room in quarantine, deliver what is put through: it comes before."""
         cursor = follower.cursor
         while cursor.held and cursor.standing and not batch.asked_by:
             if cursor.redriven is not None and (ahead := cursor.redriven.take()) is not None:
                 await self.deliver(ahead, follower)
                 cursor.settle(ahead)
-            sign()
+            self._sign_of_life(cursor.report)
             await self._clock.sleep(SETTLE_SECONDS)
 
-    async def _write(self, batch: Batch, follower: Follower, sign: Callable[[], None]) -> None:
+    async def _write(self, batch: Batch, follower: Follower) -> None:
+        waits = partial(self._waits, follower.cursor.report)
+
         async def call(part: Batch) -> None:
-            await self.breaker.offer(partial(self.sinks.write, part), sign)
+            await self.breaker.offer(partial(self.sinks.write, part), waits)
 
         async def write(part: Batch) -> None:
-            await self.breaker.ready(sign)  # what waits here for long is not marked, and has not the turn
+            await self.breaker.ready(waits)  # what waits here for long is not marked, and has not the turn
             await follower.witness.through(part, call)
 
         if self._guard is not None:
@@ -111,6 +112,12 @@ class TopologyRunner:
 
     def _sign_of_life(self, report: Report) -> None:
         report.moved_at = self._clock.monotonic()
+
+    def _waits(self, report: Report) -> None:
+        """Say that a batch waits for the destination, though its own call did not fail: it was not made yet."""
+        self._sign_of_life(report)
+        if self.breaker.state is not BreakerState.CLOSED and report.flow not in {Flow.RETRYING, Flow.HALTED}:
+            report.trouble(Flow.RETRYING, f"waits while the breaker is {self.breaker.state}: {self.breaker.reason}")
 
     def _say(self, report: Report, flow: Flow, batch: Batch, error: PipelineError, attempt: int) -> None:
         report.trouble(flow, error.reason, error.hint, attempt)

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.capture.packing import WireForm
 from pipeline.model.errors import Corrupt, RetryLater
+from pipeline.model.state import Flow
 from pipeline.plugin import Batch
 from pipeline.ports import OutRecord
 from tests.system.world import World, item
@@ -42,6 +43,42 @@ def test_three_topologies_read_no_more_than_one() -> None:
         return reads_of(world)
 
     assert asyncio.run(reads("abc")) == asyncio.run(reads("a"))
+
+
+def test_a_batch_that_waits_for_the_breaker_says_so() -> None:
+    """While the breaker is open, a shard whose batch was not tried yet is no shard that works: it tells the reason."""
+
+    async def story() -> None:
+        world = World(shards=2)
+        away, tried = {"is": True}, set[str]()
+
+        def refuse(batch: Batch) -> None:
+            tried.add(batch.shard)
+            if away["is"]:
+                raise RetryLater("the destination is away")
+
+        world.capture()
+        worker = world.worker({"a": world.sink("a", refuse)})
+        assert worker.delivery is not None
+        await world.run(3)
+        world.tables[0].put(item(0, 0))
+        await world.run(60)
+        (first,) = tried
+        for key in range(1, 20):
+            world.tables[0].put(item(key, 0))
+        await world.run(3)
+        reports = {shard: each.followers["a"].cursor.report for shard, each in worker.delivery.deliveries.items()}
+        other = next(report for shard, report in reports.items() if shard != first)
+        assert (tried, other.flow) == ({first}, Flow.RETRYING)
+        assert other.reason.startswith("waits while the breaker is ")
+        assert other.reason.endswith("the destination is away")
+        away["is"] = False
+        await world.run(60)
+        assert other.flow is Flow.FLOWING
+        assert world.ledger("a").by_key == world.expected()
+        await world.end()
+
+    asyncio.run(story())
 
 
 @pytest.mark.fault("X2")
