@@ -65,6 +65,7 @@ class ShardCapture:
         self._through_ms = 0
         """All that was changed up to then is in Kinesis; 0 when that is not known."""
         self._empty_pages = 0
+        self._told_trouble = False
 
     @property
     def retention(self) -> Retention:
@@ -114,11 +115,18 @@ class ShardCapture:
             await self._save(changes, closed)
         self._note_through(changes, asked_ms)
         self.ended = closed
-        self.report.flowing()
+        self._note_well()
         self.report.moved_at = self._clock.monotonic()
         self._idle_seconds = IDLE_SECONDS_MIN if changes else min(2 * self._idle_seconds, IDLE_SECONDS_MAX)
         if not closed and len(changes) < BUSY_CHANGES:
             await self._clock.sleep(self._idle_seconds)
+
+    def _note_well(self) -> None:
+        """Note that all is well, and say so to whoever was told that it was not."""
+        self.report.flowing()
+        if self._told_trouble:
+            logger.info("capture of %s shard %s goes on", self._stream.table, self.shard)
+        self._told_trouble = False
 
     def _note_through(self, changes: list[Change], asked_ms: int) -> None:
         """Note up to when all is captured: AWS may give an empty page with changes behind it, but not many in a row."""
@@ -175,7 +183,9 @@ class ShardCapture:
             # Nothing was read yet, so nothing is passed by: the shard begins where its oldest record is now.
             self._iterator = None
             self._fresh_refused += fresh
-            raise RetryLater(error.reason) from error
+            raise RetryLater(
+                f"{error.reason}; nothing was read of it yet, so it begins at its oldest change"
+            ) from error
         self._fresh_refused = 0
         return page
 
@@ -233,10 +243,12 @@ class ShardCapture:
     def _retried(self, error: RetryLater, attempt: int) -> None:
         self.report.trouble(Flow.RETRYING, error.reason, error.hint, attempt)
         self.report.moved_at = self._clock.monotonic()
+        self._told_trouble = True
         logger.warning("capture of %s shard %s waits: %s", self._stream.table, self.shard, error)
 
     async def _halt(self, error: PipelineError) -> None:
         """Stop before the checkpoint, say so, and look again later: what is wrong may have been mended meanwhile."""
         self.report.trouble(Flow.HALTED, error.reason, error.hint)
+        self._told_trouble = True
         logger.error("capture of %s shard %s is halted: %s", self._stream.table, self.shard, error)
         await rest(self._clock, HALT_SECONDS, self.report)

@@ -56,6 +56,16 @@ def test_the_first_records_of_an_empty_shard_are_captured_at_once(run: Run) -> N
     assert (capture.report.flow, capture.report.changes) == (Flow.FLOWING, 1)
 
 
+def test_a_wait_says_what_it_is_and_when_it_is_over(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """The line about an empty shard says that nothing is lost, and one more says that the capture goes on, once."""
+    world = World()
+    with caplog.at_level("INFO", logger="pipeline.capture.shard"):
+        run(world.captured(lambda: None, lambda: world.put(1)))
+    waits, goes_on = caplog.messages
+    assert "nothing was read of it yet, so it begins at its oldest change" in waits
+    assert goes_on.endswith("goes on")
+
+
 @pytest.mark.fault("D2")
 def test_trimmed_after_something_was_read_is_a_gap(run: Run) -> None:
     """Once a change was read, "trimmed" means that changes are lost: the shard halts."""
