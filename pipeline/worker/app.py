@@ -102,11 +102,11 @@ class FanoutApp(faust.App):
     async def on_stop(self) -> None:
         """Drain before anything is taken down: agents and consumer still run while this waits.
 
-        The captures are drained at the same time: their shards need not wait for what is still being written.
+        The captures are drained at the same time: their shards need not wait for what is still being written. So are
+        sinks closed: those that take long do not add up.
         """
         await asyncio.gather(self._drain(), *(capture.drain() for capture in self.work.captures))
-        for runner in self.work.topologies.values():
-            await runner.close()
+        await asyncio.gather(*(runner.close() for runner in self.work.topologies.values()))
         await super().on_stop()
 
     async def _drain(self) -> None:
