@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 
 from pipeline.delivery.deadline import Call, begin, ends_within
-from pipeline.model.errors import Defect, PipelineError, RetryLater, kind_and_place
+from pipeline.delivery.judging import judged
+from pipeline.model.errors import PipelineError, RetryLater, kind_and_place
 from pipeline.plugin import Batch, Sink
 from pipeline.ports import Clock
 
@@ -113,11 +114,8 @@ class SinkKeeper:
         if not in_time:
             await self._give_up(instance, call, what)
         value, error = call.result()
-        if isinstance(error, PipelineError):
-            raise error
         if error is not None:
-            hint = f"a defect of topology {self._name}; the batch is offered again"
-            raise Defect(kind_and_place(error), hint=hint)
+            raise judged(error, self._name)
         if value is not None:
             raise PipelineError(
                 f"{what} returned a {type(value).__name__}, not None",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.capture.packing import WireForm
-from pipeline.model.errors import Corrupt, RetryLater
+from pipeline.model.errors import Corrupt, Misconfigured, PipelineError, RetryLater
 from pipeline.model.state import Flow
 from pipeline.plugin import Batch
 from pipeline.ports import OutRecord
@@ -157,6 +157,41 @@ def test_whatever_a_topology_raises_is_offered_again(error: Callable[[], BaseExc
         assert len(set(offered[:4])) == 1, "the same batch each time"
         for name in "ab":
             assert world.ledger(name).by_key == world.expected()
+        await world.end()
+
+    asyncio.run(story())
+
+
+@pytest.mark.fault("X1")
+@pytest.mark.parametrize(
+    "error",
+    [
+        RetryLater("later", after_seconds="soon"),  # type: ignore[arg-type]  # the fault
+        RetryLater(None),  # type: ignore[arg-type]  # the fault
+        Misconfigured(None, hint=5),  # type: ignore[arg-type]  # the fault
+    ],
+    ids=repr,
+)
+def test_an_error_of_wrong_fields_halts_its_topology_alone(error: PipelineError) -> None:
+    """A topology whose errors have fields of wrong types is named and halts; the process and the others go on."""
+
+    async def story() -> None:
+        world = World()
+
+        def trouble(_: Batch) -> None:
+            raise error
+
+        await fill(world, 2)
+        world.capture()
+        worker = world.worker({"a": world.sink("a", trouble), "b": world.sink("b")})
+        await world.run(20)
+        assert worker.delivery is not None
+        (delivery,) = worker.delivery.deliveries.values()
+        report = delivery.followers["a"].cursor.report
+        assert report.flow == "halted"
+        assert type(error).__name__ in report.reason
+        assert "a defect of topology a" in report.hint
+        assert world.ledger("b").by_key == world.expected()
         await world.end()
 
     asyncio.run(story())
