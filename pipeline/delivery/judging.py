@@ -1,6 +1,8 @@
 """What a call of a sink raised, judged once: behind this every error has the fields that its class promises."""
 
-from pipeline.model.errors import Defect, PipelineError, RetryLater, kind_and_place
+import math
+
+from pipeline.model.errors import AFTER_SECONDS_MAX, Defect, PipelineError, RetryLater, kind_and_place
 
 TEXT = (str, "a text")
 SECONDS = ((int, float), "a number of seconds")
@@ -22,7 +24,7 @@ def judged(error: BaseException, topology: str) -> PipelineError:
     if not isinstance(error, PipelineError):
         return Defect(kind_and_place(error), hint=hint)
     try:
-        _check(error)
+        _settle(error)
     except _Wrong as wrong:
         return Defect(f"it raised {type(error).__name__}, of which {wrong}", hint=hint)
     except Exception as unforeseen:  # noqa: BLE001  # a field may be code of the plugin, which may raise anything
@@ -30,11 +32,19 @@ def judged(error: BaseException, topology: str) -> PipelineError:
     return error
 
 
-def _check(error: PipelineError) -> None:
+def _settle(error: PipelineError) -> None:
+    """Refuse wrong fields, and bound the others."""
     _field(error, "reason", TEXT)
     _field(error, "hint", TEXT)
     if isinstance(error, RetryLater):
         _field(error, "after_seconds", SECONDS)
+        error.after_seconds = _pause(error.after_seconds)
+
+
+def _pause(seconds: float) -> float:
+    if not 0 <= seconds < math.inf:
+        raise _Wrong(f"after_seconds is {seconds:g}, not a finite number of 0 or more")
+    return min(seconds, AFTER_SECONDS_MAX)
 
 
 def _field(error: PipelineError, name: str, kind: Kind) -> None:

@@ -7,6 +7,9 @@ settings, never the content of an item.
 import traceback
 from collections.abc import Mapping
 
+AFTER_SECONDS_MAX = 3600.0
+"""The longest pause a sink can ask for: nobody waits a day for a mistaken number."""
+
 
 class PipelineError(Exception):
     """The root of every error the pipeline raises on purpose.
@@ -26,7 +29,8 @@ class PipelineError(Exception):
 class RetryLater(PipelineError):
     """The same call may succeed later: offer it again, unchanged, after a pause.
 
-    `after_seconds` is the least pause the other side asked for; the caller adds its own backoff.
+    `after_seconds` is the least pause the other side asked for; the caller adds its own backoff. What is above an hour,
+    AFTER_SECONDS_MAX, counts as an hour; raised by a sink, what is negative or no finite number is a defect of it.
     """
 
     def __init__(self, reason: str, *, after_seconds: float = 0.0, hint: str = "") -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from pipeline.delivery.keeper import SinkKeeper
-from pipeline.model.errors import Corrupt, Defect, Misconfigured, PipelineError, RetryLater
+from pipeline.model.errors import AFTER_SECONDS_MAX, Corrupt, Defect, Misconfigured, PipelineError, RetryLater
 from pipeline.plugin import Batch
 from pipeline.testing.changes import batch, history
 from pipeline.testing.fakes import ManualClock
@@ -91,6 +91,23 @@ def test_a_field_of_a_wrong_type_is_a_defect_that_names_it(error: PipelineError,
     """X1: the field, its value's type and what was expected are told, never the value, which may be of an item."""
     assert told(error, opening=opening).startswith(reason)
     assert "k1" not in told(error, opening=opening)
+
+
+@pytest.mark.fault("X1")
+@pytest.mark.parametrize("seconds", [-1, -0.001, float("nan"), float("inf"), float("-inf")])
+def test_a_pause_that_cannot_be_waited_is_a_defect(seconds: float) -> None:
+    """X1: a pause below zero would call in a loop, an endless one never again: both are told as what they are."""
+    reason = f"it raised RetryLater, of which after_seconds is {seconds:g}, not a finite number of 0 or more"
+    assert told(RetryLater("later", after_seconds=seconds)) == reason
+
+
+@pytest.mark.fault("X1")
+@pytest.mark.parametrize("seconds", [AFTER_SECONDS_MAX + 1, 1e12, 10**400], ids=["above", "mistaken", "vast"])
+def test_a_pause_is_an_hour_at_most(seconds: float) -> None:
+    """X1: a number of seconds that was meant as something else holds its topology up for a while, not for ever."""
+    error = found(RetryLater("later", after_seconds=seconds))
+    assert isinstance(error, RetryLater)
+    assert error.after_seconds == AFTER_SECONDS_MAX
 
 
 def test_an_error_with_right_fields_comes_out_as_itself() -> None:
