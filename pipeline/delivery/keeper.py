@@ -72,7 +72,7 @@ class SinkKeeper:
         """Have a batch written; return when the sink has. Raises what it raised, RetryLater when it took too long."""
         instance = await self._ready(batch.shard)
         assert instance.sink is not None
-        await self._call(instance, batch.shard, "write", partial(instance.sink.write, batch))
+        await self._call(instance, batch.shard, "write", partial(instance.sink.write, batch), batch)
 
     async def close(self) -> None:
         """Close the sink if it was opened; what it raises is logged, since nothing depends on it any more."""
@@ -104,7 +104,9 @@ class SinkKeeper:
             instance.sink = self._make()
         await instance.sink.open()
 
-    async def _call(self, instance: Instance, shard: str, what: str, make: Callable[[], object]) -> None:
+    async def _call(
+        self, instance: Instance, shard: str, what: str, make: Callable[[], object], batch: Batch | None = None
+    ) -> None:
         call = instance.calls[shard] = begin(make)  # type: ignore[arg-type]  # what is not awaitable is a defect, below
         try:
             in_time = await ends_within(call, self._clock, self._deadline_seconds)
@@ -115,7 +117,7 @@ class SinkKeeper:
             await self._give_up(instance, call, what)
         value, error = call.result()
         if error is not None:
-            raise judged(error, self._name)
+            raise judged(error, batch, self._name)
         if value is not None:
             raise PipelineError(
                 f"{what} returned a {type(value).__name__}, not None",

@@ -44,12 +44,13 @@ class Rejected(PipelineError):
     `positions` maps the position of each refused change in its batch's shard to the reason. Nothing is said of the
     others: they may be written or not. The caller parks the named changes durably, then offers the batch again without
     them. (Were the others written first, a sink that keeps its own position would pass the refused ones, and a crash
-    before they are parked would lose them.)
+    before they are parked would lose them.) Raised by a sink, what names no change, or one that the batch does not
+    carry, is a defect of it.
     """
 
     def __init__(self, positions: Mapping[int, str], *, hint: str = "") -> None:
-        super().__init__(f"{len(positions)} change(s) refused: {sorted(set(positions.values()))}", hint=hint)
-        self.positions = dict(positions)
+        super().__init__(_refusal(positions), hint=hint)
+        self.positions = positions
 
 
 class Deadly(Rejected):
@@ -81,6 +82,13 @@ class Corrupt(PipelineError):
 
 class Misconfigured(PipelineError):
     """A setting, a permission or a resource is wrong: nothing was done; the hint names the fix."""
+
+
+def _refusal(positions: object) -> str:
+    """Say what is refused; whatever a plugin gives instead of positions and reasons is judged when it was raised."""
+    if not isinstance(positions, Mapping):
+        return "changes refused"
+    return f"{len(positions)} change(s) refused: {sorted(set(map(str, positions.values())))}"
 
 
 def kind_and_place(error: BaseException) -> str:

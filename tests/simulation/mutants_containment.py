@@ -7,7 +7,7 @@ CONTAINMENT = (
         "refused-write-counts",
         "a write that raised what it has to say counts as written",
         "pipeline.delivery.keeper:SinkKeeper._call",
-        "raise judged(error, self._name)",
+        "raise judged(error, batch, self._name)",
         "return",
     ),
     Mutant(

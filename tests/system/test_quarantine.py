@@ -228,6 +228,34 @@ def test_a_change_on_which_a_sink_fails_is_found_and_parked() -> None:
     asyncio.run(story())
 
 
+@pytest.mark.fault("X1")
+@pytest.mark.parametrize("positions", [{999999999: "nobody"}, {}, {"a": "x"}], ids=repr)
+def test_a_refusal_of_no_change_of_the_batch_halts_as_a_defect(positions: dict[int, str]) -> None:
+    """A sink that refuses what it was not offered halts, is named as the cause, and no quarantine is asked for."""
+
+    async def story() -> None:
+        world = World()
+
+        def refuse(_: Batch) -> None:
+            raise Rejected(positions)
+
+        world.with_quarantine()
+        world.capture()
+        worker = world.worker({"a": world.sink("a", refuse)})
+        await fill(world, 1)
+        await world.run(5)
+        assert worker.delivery is not None
+        (delivery,) = worker.delivery.deliveries.values()
+        report = delivery.followers["a"].cursor.report
+        assert report.flow == "halted"
+        assert report.reason.startswith("it raised Rejected: ")
+        assert "a defect of topology a" in report.hint
+        assert "quarantine" not in report.hint
+        await world.end()
+
+    asyncio.run(story())
+
+
 def test_a_sink_that_fails_on_everything_halts() -> None:
     """A defect that every change brings out is none of the changes': few are parked, then it halts and says so."""
 

@@ -1,16 +1,17 @@
 """What a plugin raises with wrong fields is a defect of its topology, told field by field."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from pipeline.delivery.keeper import SinkKeeper
-from pipeline.model.errors import AFTER_SECONDS_MAX, Corrupt, Defect, Misconfigured, PipelineError, RetryLater
+from pipeline.model.errors import AFTER_SECONDS_MAX, Corrupt, Defect, Misconfigured, PipelineError, Rejected, RetryLater
 from pipeline.plugin import Batch
 from pipeline.testing.changes import batch, history
 from pipeline.testing.fakes import ManualClock
 
-GIVEN = batch(history([f"item-{n}" for n in range(1, 16)]), 1, 15)
+GIVEN = batch(history([f"item-{n}" for n in range(1, 16)]), 1, 15, without=[7])
 HINT = "a defect of topology x; the batch is offered again"
 
 
@@ -77,13 +78,13 @@ def told(error: BaseException, *, opening: bool = False) -> str:
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (RetryLater(None), "it raised RetryLater, of which reason is a NoneType, not a text"),  # type: ignore[arg-type]  # the fault
-        (Misconfigured(b"no"), "it raised Misconfigured, of which reason is a bytes, not a text"),  # type: ignore[arg-type]  # the fault
-        (Misconfigured(None, hint=5), "it raised Misconfigured, of which reason is a NoneType, not a text"),  # type: ignore[arg-type]  # the fault
-        (Corrupt("bad", hint=5), "it raised Corrupt, of which hint is a int, not a text"),  # type: ignore[arg-type]  # the fault
-        (RetryLater("a", after_seconds="k1"), "it raised RetryLater, of which after_seconds is a str, not a number"),  # type: ignore[arg-type]  # the fault
-        (RetryLater("a", after_seconds=None), "it raised RetryLater, of which after_seconds is a NoneType, not a"),  # type: ignore[arg-type]  # the fault
-        (Bare(), "it raised Bare, of which reason is a NoneType, not a text"),
+        (RetryLater(None), "it raised RetryLater: reason is a NoneType, not a text"),  # type: ignore[arg-type]  # the fault
+        (Misconfigured(b"no"), "it raised Misconfigured: reason is a bytes, not a text"),  # type: ignore[arg-type]  # the fault
+        (Misconfigured(None, hint=5), "it raised Misconfigured: reason is a NoneType, not a text"),  # type: ignore[arg-type]  # the fault
+        (Corrupt("bad", hint=5), "it raised Corrupt: hint is a int, not a text"),  # type: ignore[arg-type]  # the fault
+        (RetryLater("a", after_seconds="k1"), "it raised RetryLater: after_seconds is a str, not a number"),  # type: ignore[arg-type]  # the fault
+        (RetryLater("a", after_seconds=None), "it raised RetryLater: after_seconds is a NoneType, not a"),  # type: ignore[arg-type]  # the fault
+        (Bare(), "it raised Bare: reason is a NoneType, not a text"),
         (Lazy(), "KeyError at test_judging.py"),
     ],
 )
@@ -97,7 +98,7 @@ def test_a_field_of_a_wrong_type_is_a_defect_that_names_it(error: PipelineError,
 @pytest.mark.parametrize("seconds", [-1, -0.001, float("nan"), float("inf"), float("-inf")])
 def test_a_pause_that_cannot_be_waited_is_a_defect(seconds: float) -> None:
     """X1: a pause below zero would call in a loop, an endless one never again: both are told as what they are."""
-    reason = f"it raised RetryLater, of which after_seconds is {seconds:g}, not a finite number of 0 or more"
+    reason = f"it raised RetryLater: after_seconds is {seconds:g}, not a finite number of 0 or more"
     assert told(RetryLater("later", after_seconds=seconds)) == reason
 
 
@@ -108,6 +109,44 @@ def test_a_pause_is_an_hour_at_most(seconds: float) -> None:
     error = found(RetryLater("later", after_seconds=seconds))
     assert isinstance(error, RetryLater)
     assert error.after_seconds == AFTER_SECONDS_MAX
+
+
+@pytest.mark.fault("X1")
+@pytest.mark.parametrize(
+    ("positions", "reason"),
+    [
+        ({}, "it refused no change"),
+        ({999999999: "nobody"}, "position 999999999 is not in the batch 1-15"),
+        ({3: "bad", 0: "the first"}, "position 0 is not in the batch 1-15"),
+        ({7: "filtered"}, "position 7 is no change of the batch 1-15"),
+        ({"k1": "x"}, "a position is a str, not a number"),
+        ({3.0: "x"}, "a position is a float, not a number"),
+        ({3: None}, "the reason at position 3 is a NoneType, not a text"),
+        ({3: ValueError("k1")}, "the reason at position 3 is a ValueError, not a text"),
+        ({3: ["k1"], 4: "y"}, "the reason at position 3 is a list, not a text"),
+        ("k1", "positions is a str, not a mapping of positions to reasons"),
+        ([1, 2], "positions is a list, not a mapping of positions to reasons"),
+        (None, "positions is a NoneType, not a mapping of positions to reasons"),
+    ],
+)
+def test_a_refusal_of_what_was_not_offered_is_a_defect(positions: Any, reason: str) -> None:
+    """X1: a refusal names changes of the batch, each with a reason; any other would halt, and say of nothing why."""
+    assert told(Rejected(positions)) == f"it raised Rejected: {reason}"
+
+
+@pytest.mark.fault("X1")
+def test_a_refusal_while_opening_is_a_defect() -> None:
+    """X1: a sink that is opened was offered no batch whose changes it could refuse."""
+    assert told(Rejected({3: "bad"}), opening=True) == "it raised Rejected: it was offered no change to refuse"
+
+
+def test_a_refusal_keeps_what_it_said_when_it_was_raised() -> None:
+    """A plugin that goes on with its own dict changes nothing of what is parked."""
+    positions = {3: "bad"}
+    error = found(Rejected(positions))
+    positions.clear()
+    assert isinstance(error, Rejected)
+    assert (error.positions, error.reason) == ({3: "bad"}, "1 change(s) refused: ['bad']")
 
 
 def test_an_error_with_right_fields_comes_out_as_itself() -> None:
