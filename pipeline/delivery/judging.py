@@ -4,7 +4,15 @@ import math
 from collections.abc import Mapping
 
 from pipeline.model.change import Batch
-from pipeline.model.errors import AFTER_SECONDS_MAX, Defect, PipelineError, Rejected, RetryLater, kind_and_place
+from pipeline.model.errors import (
+    AFTER_SECONDS_MAX,
+    TEXT_CHARACTERS_MAX,
+    Defect,
+    PipelineError,
+    Rejected,
+    RetryLater,
+    kind_and_place,
+)
 
 TEXT = (str, "a text")
 NUMBER = (int, "a number")
@@ -40,7 +48,7 @@ def judged(error: BaseException, batch: Batch | None, topology: str) -> Pipeline
 def _settle(error: PipelineError, batch: Batch | None) -> None:
     """Refuse wrong fields, and bound the others."""
     for name in ("reason", "hint"):
-        _must_be(name, getattr(error, name, None), TEXT)
+        setattr(error, name, _text(name, getattr(error, name, None)))
     if isinstance(error, RetryLater):
         _must_be("after_seconds", getattr(error, "after_seconds", None), SECONDS)
         error.after_seconds = _pause(error.after_seconds)
@@ -56,6 +64,13 @@ def _must_be(name: str, value: object, kind: Kind) -> None:
         raise _Wrong(f"{name} is a {type(value).__name__}, not {told}")
 
 
+def _text(name: str, value: object) -> str:
+    """Return a text in a length, and in characters, in which it can be stored."""
+    _must_be(name, value, TEXT)
+    text = str(value).encode(errors="backslashreplace").decode()
+    return text if len(text) <= TEXT_CHARACTERS_MAX else f"{text[: TEXT_CHARACTERS_MAX - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
 def _pause(seconds: float) -> float:
     if not 0 <= seconds < math.inf:
         raise _Wrong(f"after_seconds is {seconds:g}, not a finite number of 0 or more")
@@ -66,13 +81,14 @@ def _refused(positions: Mapping[int, str], batch: Batch | None) -> Mapping[int, 
     """Refuse what names no change of the batch: nothing could be parked for it, and it would halt without a cause."""
     if batch is None:
         raise _Wrong("it was offered no change to refuse")
-    refused, offered = dict(positions), set(batch.positions)
-    if not refused:
+    said, offered = dict(positions), set(batch.positions)
+    if not said:
         raise _Wrong("it refused no change")
-    for position, reason in refused.items():
+    refused = {}
+    for position, reason in said.items():
         _must_be("a position", position, NUMBER)
-        _must_be(f"the reason at position {position}", reason, TEXT)
         if position not in offered:
             known = "no change of" if batch.first <= position <= batch.last else "not in"
             raise _Wrong(f"position {position} is {known} the batch {batch.first}-{batch.last}")
+        refused[position] = _text(f"the reason at position {position}", reason)
     return refused

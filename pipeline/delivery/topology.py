@@ -17,6 +17,9 @@ from pipeline.plugin import Sink
 from pipeline.ports import Chance, Clock
 from pipeline.wire.attributes import AttributeGuard
 
+UNPARKED = "with a section [quarantine] these and their keys' later changes wait; the rest flows"
+"""What to do about a refusal where there is no quarantine."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -103,8 +106,8 @@ class TopologyRunner:
         try:
             await write(batch)
         except Rejected as error:
-            hint = error.hint or "with a section [quarantine] these and their keys' later changes wait; the rest flows"
-            raise Rejected(error.positions, hint=hint) from error
+            error.hint = error.hint or UNPARKED
+            raise
 
     async def close(self) -> None:
         """Close the sink if it was opened."""

@@ -1,7 +1,7 @@
 """What can go wrong, named by what happens next.
 
 Every error carries a `hint`: the next step for the person who reads it. Messages name tables, shards, objects and
-settings, never the content of an item.
+settings, never the content of an item: they are logged, stored and shown to whoever may see the status.
 """
 
 import traceback
@@ -9,12 +9,15 @@ from collections.abc import Mapping
 
 AFTER_SECONDS_MAX = 3600.0
 """The longest pause a sink can ask for: nobody waits a day for a mistaken number."""
+TEXT_CHARACTERS_MAX = 400
+"""Of a reason or a hint that a plugin gives: those of all keys that a shard parks have to go into one row."""
 
 
 class PipelineError(Exception):
     """The root of every error the pipeline raises on purpose.
 
-    `reason` says what is wrong, `hint` what to do about it; both are shown by the command line and the log.
+    `reason` says what is wrong, `hint` what to do about it; both are logged, stored and shown, so neither may hold
+    content of an item. What a plugin says is cut after TEXT_CHARACTERS_MAX.
     """
 
     def __init__(self, reason: str, *, hint: str = "") -> None:
@@ -41,7 +44,8 @@ class RetryLater(PipelineError):
 class Rejected(PipelineError):
     """A destination refuses some changes for good.
 
-    `positions` maps the position of each refused change in its batch's shard to the reason. Nothing is said of the
+    `positions` maps the position of each refused change in its batch's shard to the reason, which is logged, stored and
+    shown: no content of an item. Nothing is said of the
     others: they may be written or not. The caller parks the named changes durably, then offers the batch again without
     them. (Were the others written first, a sink that keeps its own position would pass the refused ones, and a crash
     before they are parked would lose them.) Raised by a sink, what names no change, or one that the batch does not

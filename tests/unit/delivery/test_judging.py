@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 
 from pipeline.delivery.keeper import SinkKeeper
-from pipeline.model.errors import AFTER_SECONDS_MAX, Corrupt, Defect, Misconfigured, PipelineError, Rejected, RetryLater
+from pipeline.model.errors import (
+    AFTER_SECONDS_MAX,
+    TEXT_CHARACTERS_MAX,
+    Corrupt,
+    Defect,
+    Misconfigured,
+    PipelineError,
+    Rejected,
+    RetryLater,
+)
 from pipeline.plugin import Batch
 from pipeline.testing.changes import batch, history
 from pipeline.testing.fakes import ManualClock
@@ -147,6 +156,28 @@ def test_a_refusal_keeps_what_it_said_when_it_was_raised() -> None:
     positions.clear()
     assert isinstance(error, Rejected)
     assert (error.positions, error.reason) == ({3: "bad"}, "1 change(s) refused: ['bad']")
+
+
+@pytest.mark.fault("X1")
+def test_what_a_plugin_says_is_bounded() -> None:
+    """X1: reasons and hints are logged, stored and shown, many at a time: each is cut, and shows that it was."""
+    long = "x" * 100_000
+    error = found(Rejected(dict.fromkeys(range(1, 7), long), hint=long))
+    assert isinstance(error, Rejected)
+    for text in (error.reason, error.hint, *error.positions.values()):
+        assert len(text) == TEXT_CHARACTERS_MAX
+        assert text.endswith("\N{HORIZONTAL ELLIPSIS}")
+
+
+@pytest.mark.fault("X1")
+def test_what_a_plugin_says_can_be_stored() -> None:
+    """X1: half a character, as in the name of a file that is no UTF-8, is spelled out: it would end who stores it."""
+    error = found(RetryLater("no \udcff", hint="\ud800"))
+    assert isinstance(error, RetryLater)
+    assert (error.reason, error.hint) == ("no \\udcff", "\\ud800")
+    refused = found(Rejected({3: "\udcff"}))
+    assert isinstance(refused, Rejected)
+    assert refused.positions == {3: "\\udcff"}
 
 
 def test_an_error_with_right_fields_comes_out_as_itself() -> None:

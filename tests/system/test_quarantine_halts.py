@@ -1,0 +1,129 @@
+"""Where parking would hide what is wrong a topology halts, and says why."""
+
+import asyncio
+
+import pytest
+
+from pipeline.model.errors import TEXT_CHARACTERS_MAX, Rejected
+from pipeline.model.state import Report
+from pipeline.plugin import Batch
+from tests.system.test_isolation import fill
+from tests.system.test_quarantine import Poison, saved
+from tests.system.world import Host, World
+
+
+def report_of(worker: Host, name: str = "a") -> Report:
+    """Return what a topology on the one shard says of itself."""
+    assert worker.delivery is not None
+    (delivery,) = worker.delivery.deliveries.values()
+    return delivery.followers[name].cursor.report
+
+
+@pytest.mark.fault("X1")
+@pytest.mark.parametrize("positions", [{999999999: "nobody"}, {}, {"a": "x"}], ids=repr)
+def test_a_refusal_of_no_change_of_the_batch_halts_as_a_defect(positions: dict[int, str]) -> None:
+    """A sink that refuses what it was not offered halts, is named as the cause, and no quarantine is asked for."""
+
+    async def story() -> None:
+        world = World()
+
+        def refuse(_: Batch) -> None:
+            raise Rejected(positions)
+
+        world.with_quarantine()
+        world.capture()
+        worker = world.worker({"a": world.sink("a", refuse)})
+        await fill(world, 1)
+        await world.run(5)
+        report = report_of(worker)
+        assert report.flow == "halted"
+        assert report.reason.startswith("it raised Rejected: ")
+        assert "a defect of topology a" in report.hint
+        assert "quarantine" not in report.hint
+        await world.end()
+
+    asyncio.run(story())
+
+
+def test_a_sink_that_fails_on_everything_halts() -> None:
+    """A defect that every change brings out is none of the changes': few are parked, then it halts and says so."""
+
+    async def story() -> None:
+        world = World()
+
+        def fail(batch: Batch) -> None:
+            raise ValueError("broken")
+
+        world.with_quarantine()
+        world.capture()
+        worker = world.worker({"a": world.sink("a", fail)})
+        await fill(world, 1)
+        await world.run(200)
+        assert len(saved(world).parked) <= 5
+        assert saved(world).position == 0
+        assert report_of(worker).flow == "halted"
+        await world.end()
+
+    asyncio.run(story())
+
+
+def test_a_destination_that_refuses_everything_halts() -> None:
+    """When nothing is written between refusals, few keys are parked; then it halts and says so."""
+
+    async def story() -> None:
+        world = World()
+
+        def refuse(batch: Batch) -> None:
+            if batch.changes:
+                raise Rejected(dict.fromkeys(batch.positions, "wrong table"))
+
+        world.with_quarantine()
+        world.capture()
+        worker = world.worker({"a": world.sink("a", refuse)})
+        await fill(world, 2)
+        await world.run(5)
+        assert len(saved(world).parked) == 5
+        report = report_of(worker)
+        assert (report.flow, "one after the other" in report.reason) == ("halted", True)
+        await world.end()
+
+    asyncio.run(story())
+
+
+@pytest.mark.fault("X1")
+def test_without_quarantine_many_long_reasons_halt_with_a_short_one() -> None:
+    """What a sink says of each of many changes does not add up in status and log."""
+
+    async def story() -> None:
+        world = World()
+
+        def refuse(batch: Batch) -> None:
+            raise Rejected({position: f"{position} " + "x" * 10_000 for position in batch.positions})
+
+        world.capture()
+        worker = world.worker({"a": world.sink("a", refuse)})
+        await fill(world, 2)
+        await world.run(5)
+        report = report_of(worker)
+        assert report.flow == "halted"
+        assert len(report.reason) == TEXT_CHARACTERS_MAX
+        await world.end()
+
+    asyncio.run(story())
+
+
+def test_without_quarantine_a_refused_change_halts_and_names_the_section() -> None:
+    """Nobody's changes are put away who did not say where to."""
+
+    async def story() -> None:
+        world = World()
+        world.capture()
+        worker = world.worker({"a": world.sink("a", Poison("k3"))})
+        await fill(world, 2)
+        await world.run(5)
+        report = report_of(worker)
+        assert report.flow == "halted"
+        assert "[quarantine]" in report.hint
+        await world.end()
+
+    asyncio.run(story())
