@@ -57,9 +57,10 @@ class Sink(Protocol):
         """Return only when every change of the batch is durable at the destination.
 
         Called for one batch of a shard at a time, for several shards side by side, so state is kept by `batch.shard`.
-        After a crash the last changes come again, cut into other batches, with the same positions; a worker that lost
-        its lease may still be writing while its successor does. Not promised: any order between keys of
-        different lanes, one call a change, or that `batch.first` follows the last call's `batch.last` after a restart.
+        A batch has at least one change, unless the topology says `ranges`. After a crash the last changes come again,
+        cut into other batches, with the same positions; a worker that lost its lease may still be writing while its
+        successor does. Not promised: any order between keys of different lanes, one call a change, or that
+        `batch.first` follows the last call's `batch.last` after a restart, or without `ranges`.
         Await whatever waits (`asyncio.to_thread` for a call that blocks): one that blocks its thread stops all shards
         of its topology until it returns. A call that outlasts `deadline_seconds` is cancelled and does not count,
         whatever it returns; if it goes on nevertheless, the batch is offered to a new instance. Raise RetryLater to be
@@ -139,5 +140,8 @@ class Topology:
     linger_seconds: float = 0.0
     gaps: bool = False
     """Whether the sink gets changes of kind GAP: for a log, where what is missing must stand in its place."""
+    ranges: bool = False
+    """Whether the sink is called for a range without changes too, where all of it was filtered out or waits in
+    quarantine: for who counts on one range following the other, as users of `RangeLog` and `Positions` do."""
     mirror: Callable[[Any], Mirror] | None = None
     """Called with the settings; only for a topology whose destination is to equal the source, item by item."""

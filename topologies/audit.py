@@ -94,4 +94,5 @@ topology = Topology(
     batch_bytes_max=16 * 1024 * 1024,
     linger_seconds=5.0,
     gaps=True,
+    ranges=True,
 )

@@ -261,4 +261,4 @@ def mirror(settings: Settings) -> Mirror:
     return Mirror(settings.region, settings.table, own, *more)
 
 
-topology = Topology("replica", Settings, Replica, mirror=mirror)
+topology = Topology("replica", Settings, Replica, ranges=True, mirror=mirror)

@@ -22,6 +22,8 @@ class Appetite:
     """Whether changes of kind GAP are wanted."""
     topology: str = ""
     """Whose appetite this is: rows read from a table may be meant for some topologies only."""
+    ranges: bool = False
+    """Whether ranges without changes are wanted."""
 
     def __post_init__(self) -> None:
         assert 1 <= self.batch_changes_max <= SPAN_POSITIONS_MAX

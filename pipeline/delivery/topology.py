@@ -91,7 +91,8 @@ class TopologyRunner:
         waits = partial(self._waits, follower.cursor.report)
 
         async def call(part: Batch) -> None:
-            await self.breaker.offer(partial(self.sinks.write, part), waits)
+            if part.changes or self.appetite.ranges:
+                await self.breaker.offer(partial(self.sinks.write, part), waits)
 
         async def write(part: Batch) -> None:
             await self.breaker.ready(waits)  # what waits here for long is not marked, and has not the turn

@@ -77,10 +77,14 @@ class Rig(ABC):
             await sink.open()
         return sink
 
+    def takes(self, given: Batch) -> bool:
+        """Return True for a batch that delivery hands over: one without changes only to a topology with `ranges`."""
+        return bool(given.changes) or (self.topology is not None and self.topology.ranges)
+
     async def deliver(self, stores: Stores, given: Iterable[Batch], faults: Faults | None = None) -> None:
         """Deliver as a new worker does: the same batch again after RetryLater."""
         sink = await self.open(stores, faults)
-        for each in given:
+        for each in filter(self.takes, given):
             await offer(sink, each)
 
     async def whole(self, changes: Sequence[Change], given: Iterable[Batch] = ()) -> None:

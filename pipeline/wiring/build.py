@@ -115,6 +115,7 @@ def _runner(parts: Parts, pipeline: str, configured: ConfiguredTopology) -> Topo
         frozenset(tables),
         topology.gaps,
         configured.name,
+        topology.ranges,
     )
     make: Callable[[], Sink] = partial(topology.sink, configured.options, context)
     if not is_shipped(topology):

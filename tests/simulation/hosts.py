@@ -206,7 +206,9 @@ def _runner(setup: Setup, name: str) -> TopologyRunner:
         "audit": lambda: audit.topology.sink(audit.Settings("audit"), context),
     }
     gaps = name != "replica"
-    appetite = Appetite(setup.batch_changes_max, 1 << 20, LINGER_SECONDS[name], setup.wants[name], gaps, name)
+    appetite = Appetite(
+        setup.batch_changes_max, 1 << 20, LINGER_SECONDS[name], setup.wants[name], gaps, name, ranges=True
+    )
     make = lambda: Watched(name, sinks[name](), setup)  # noqa: E731  # one use, next line
     return TopologyRunner(name, make, appetite, setup.clock, SimChance(setup.loop))
 

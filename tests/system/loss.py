@@ -44,7 +44,7 @@ class Story:
     def start(self) -> None:
         """Start capture and worker."""
         sinks: dict[str, Any] = {"audit": LogSink(self.audit), "ledger": self.world.sink("ledger")}
-        self.hosts = [self.world.capture(), self.world.worker(sinks)]
+        self.hosts = [self.world.capture(), self.world.worker(sinks, ranges=True)]
 
     def put(self, *numbers: int) -> None:
         """Write items, each of its own key."""

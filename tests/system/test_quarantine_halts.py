@@ -9,7 +9,7 @@ from pipeline.model.state import Report
 from pipeline.plugin import Batch
 from tests.system.test_isolation import fill
 from tests.system.test_quarantine import Poison, saved
-from tests.system.world import Host, World
+from tests.system.world import Host, World, item
 
 
 def report_of(worker: Host, name: str = "a") -> Report:
@@ -91,6 +91,54 @@ def test_a_destination_that_refuses_everything_halts() -> None:
 
 
 @pytest.mark.fault("X1")
+def test_a_destination_that_refuses_small_batches_halts_with_the_same_words() -> None:
+    """When all of a batch is parked the sink is not called for what is left: the reason stays the refusals in a row."""
+
+    async def story() -> None:
+        world = World()
+
+        def refuse(batch: Batch) -> None:
+            raise Rejected(dict.fromkeys(batch.positions, "wrong table"))
+
+        world.with_quarantine()
+        world.capture()
+        worker = world.worker({"a": world.sink("a", refuse)}, changes=4)
+        await fill(world, 1)
+        await world.run(5)
+        report = report_of(worker)
+        assert (report.flow, len(saved(world).parked)) == ("halted", 5)
+        assert report.reason == "6 changes were refused one after the other, and none was written: wrong table"
+        await world.end()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("ranges", [False, True])
+def test_a_range_without_changes_goes_to_who_asks_for_ranges(*, ranges: bool) -> None:
+    """With all of a batch in quarantine a sink is called only if its topology keeps ranges; the checkpoint moves on."""
+
+    async def story() -> None:
+        world, offered = World(), list[tuple[int, int]]()
+
+        def refuse(batch: Batch) -> None:
+            offered.append((len(batch), len(batch.parked)))
+            if batch.changes:
+                raise Rejected(dict.fromkeys(batch.positions, "too bitter"))
+
+        world.with_quarantine()
+        for key in range(3):
+            world.tables[0].put(item(key, 1))
+        world.capture()
+        worker = world.worker({"a": world.sink("a", refuse)}, ranges=ranges)
+        await world.run(5)
+        assert (saved(world).position, report_of(worker).flow) == (3, "flowing")
+        assert ((0, 3) in offered) is ranges
+        assert all(changes for changes, _ in offered) is not ranges
+        await world.end()
+
+    asyncio.run(story())
+
+
 def test_without_quarantine_many_long_reasons_halt_with_a_short_one() -> None:
     """What a sink says of each of many changes does not add up in status and log."""
 

@@ -157,11 +157,12 @@ class World:
         around = self._around()
         return self._host([capture_of(around, table.stream(), self.packing) for table in self.tables], None, {})
 
-    def worker(self, sinks: Mapping[str, Sink], **appetite: float) -> Host:
+    def worker(self, sinks: Mapping[str, Sink], *, ranges: bool = False, **appetite: float) -> Host:
         """Start a host that delivers to these sinks."""
         around = self._around()
         tables = frozenset(table.name for table in self.tables)
-        wants = Appetite(int(appetite.get("changes", 50)), 1024 * 1024, appetite.get("linger", 0.0), tables, gaps=True)
+        changes, linger = int(appetite.get("changes", 50)), appetite.get("linger", 0.0)
+        wants = Appetite(changes, 1024 * 1024, linger, tables, gaps=True, ranges=ranges)
         runners = {name: _runner(name, sink, replace(wants, topology=name), self) for name, sink in sinks.items()}
         return self._host([], delivery_of(around, runners, self.quarantine, self.admitted), runners)
 

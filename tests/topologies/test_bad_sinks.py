@@ -7,9 +7,28 @@ from typing import Any
 
 import pytest
 
+from pipeline.model.errors import Corrupt
+from pipeline.plugin import Batch
+from pipeline.testing.context import StoresContext
 from pipeline.testing.contract import SinkContract
 from tests.topologies import bad_sinks
 from tests.topologies.bad_sinks import OverItems, OverObjects
+
+
+class Counter(bad_sinks.Filer):
+    """Counts on every range to follow the one before, and its topology does not ask for those without changes."""
+
+    def __init__(self, context: StoresContext) -> None:
+        super().__init__(context)
+        self.at: dict[str, int] = {}
+
+    async def write(self, batch: Batch) -> None:
+        """Refuse a hole."""
+        if self.at.get(batch.shard, batch.first) < batch.first - 1:
+            raise Corrupt(f"there is a hole before {batch.first}")
+        await super().write(batch)
+        self.at[batch.shard] = batch.last
+
 
 GROSS = {*range(1, 9), *range(11, 19), *range(20, 27), *range(28, 38), *range(39, 49)}
 BAD: Mapping[type[Any], set[int]] = {
@@ -26,6 +45,7 @@ BAD: Mapping[type[Any], set[int]] = {
     bad_sinks.Mixer: {26, 45, 46, 47},
     bad_sinks.Undead: {18},
     bad_sinks.Squatter: {30},
+    Counter: {1, 41, 42, 47},
     bad_sinks.Stubborn: {36, 39},
     bad_sinks.Gatekeeper: {38},
 }

@@ -38,11 +38,12 @@ class Basics(Rig):
     """Cases 1 to 10: what a sink is given, it keeps, and what its author says of it is so."""
 
     def test_01_a_batch_without_changes(self) -> None:
-        """A range of which all changes were filtered out leaves nothing behind, and the next one follows it."""
+        """A range of which all changes were filtered out, where it is asked for, leaves nothing; the next follows."""
 
         async def case() -> None:
             stores, sink = await self.start()
-            await sink.write(batch(CHANGES, 1, 4, without=range(1, 5)))
+            for each in filter(self.takes, [batch(CHANGES, 1, 4, without=range(1, 5))]):
+                await sink.write(each)
             await self.holds(stores)
             await sink.write(batch(CHANGES, 5, 12))
             await self.holds(stores, batch(CHANGES, 5, 12))
@@ -59,7 +60,7 @@ class Basics(Rig):
                 batch(CHANGES, 5, 6, without=[5, 6]),
                 batch(CHANGES, 7, 12),
             ]
-            for each in given:
+            for each in filter(self.takes, given):
                 await sink.write(each)
             await self.holds(stores, *given)
 

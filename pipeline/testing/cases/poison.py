@@ -42,7 +42,8 @@ class Poison(Rig):
                 if BAD in given.positions:
                     failed += 1
                     raise Defect("it fails, and does not say why")
-                await offer(sink, given)
+                if self.takes(given):
+                    await offer(sink, given)
 
             cursor, parking = await _quarantined()
             whole = cursor.take(0.0)
