@@ -92,7 +92,7 @@ class ReplicaWorld(World):
         self.capture()
         regions = {"us-east-1": FakeItemStore(self.source), "eu-west-1": self.away}
         sink = replica.Replica(self.settings, ReplicaContext(self.clock, regions))
-        self.worker({NAME: sink})
+        self.worker({NAME: sink}, ranges=True)
 
     def write(self, key: str) -> None:
         """Change an item, now and then back to what it was, or remove it."""

@@ -43,7 +43,7 @@ def test_keys_that_were_put_through_are_forgotten() -> None:
         tables = [FakeTable(name, world.clock, keys={key: "S"}) for name, key in (("t0", "pk"), ("positions", "row"))]
         items, source = FakeItemStore(*tables), world.tables[0]
         world.capture()
-        world.worker({"a": Sink(items, poison)})
+        world.worker({"a": Sink(items, poison)}, ranges=True)
         for number in range(ROUNDS):
             keys = range(100 + number * KEYS, 100 + (number + 1) * KEYS)
             poison.keys = {b'{"pk":{"S":"k%d"}}' % key for key in keys}

@@ -100,5 +100,5 @@ def test_a_worker_that_dies_while_a_batch_stands_leaves_it_to_the_next() -> None
         assert in_order(world)
         await world.end()
 
-    for step in range(0, 350, 7):
+    for step in range(0, 350, 35):
         asyncio.run(story(step / 10))
