@@ -77,6 +77,7 @@ def test_segments_share_the_files(aws: Aws, tmp_path: Path) -> None:
         (gzip.compress(b"[]\n"), None, "no item of the table"),
         (gzip.compress(b'{"Item":{"pk":{"L":[]}}}\n'), None, "no item of the table"),
     ],
+    ids=["other bytes", "cut", "no gzip", "a count", "another item", "no item", "a key of another type"],
 )
 def test_a_file_that_is_not_what_is_listed_is_told(
     aws: Aws, tmp_path: Path, data: bytes, told: ExportFile | None, reason: str
