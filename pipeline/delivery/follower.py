@@ -9,9 +9,10 @@ from pipeline.delivery.parking import Parking
 from pipeline.delivery.redrive import Redrive
 from pipeline.delivery.witness import Turn, Witness
 from pipeline.model.change import Change
-from pipeline.model.errors import Misconfigured
+from pipeline.model.errors import LeaseLost, Misconfigured
 from pipeline.model.gap import GapRecord
 from pipeline.model.progress import Checkpoint, Evidence
+from pipeline.model.state import Flow
 from pipeline.ports import Clock
 
 KEEP_QUARANTINE = "put the section back; once all is put through, `fanout quarantine redrive --all`, it may go"
@@ -67,11 +68,17 @@ class Follower:
         self.started = True
 
     async def save(self) -> None:
-        """Store the settled progress if there is any. Raises LeaseLost, again once it is lost, or RetryLater."""
+        """Store the settled progress if there is any. Raises LeaseLost, again once it is lost, or RetryLater.
+
+        Who is halted has none, and would not learn so that another claimed the row: one that had lost the lease before
+        us, and was slower. What halts may be just that: our place is not where the row is.
+        """
         async with self._saving:
             settled = self.cursor.settled
             if self.started and (settled != self.slot.saved or self.slot.lost):
                 await self.slot.save(settled)
+            elif self.started and self.cursor.report.flow is Flow.HALTED and not await self.slot.is_ours():
+                raise LeaseLost(f"another worker has claimed {self.slot.key}")
 
     async def mark(self, evidence: Evidence) -> None:
         """Store what is being written, with the settled progress. Raises LeaseLost or RetryLater."""

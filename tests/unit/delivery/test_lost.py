@@ -13,7 +13,7 @@ from pipeline.delivery.witness import Turn
 from pipeline.model.change import Batch
 from pipeline.model.errors import LeaseLost
 from pipeline.model.progress import Checkpoint, Evidence
-from pipeline.model.state import Report
+from pipeline.model.state import Flow, Report
 from pipeline.testing.changes import CHANGES, SHARD, STREAM
 from pipeline.testing.fakes import FakeObjectStore, FakeStateStore, ManualClock, SeededChance
 
@@ -44,6 +44,22 @@ def test_who_learns_of_it_by_a_mark_ends_at_the_next_save() -> None:
     assert follower.cursor.settled == follower.slot.saved
     with pytest.raises(LeaseLost):
         asyncio.run(follower.save())
+
+
+def test_who_is_halted_learns_of_it_though_there_is_nothing_to_save() -> None:
+    """What halts may come of it: a slower owner claimed the row last, and went on from there (seed 5309499)."""
+
+    async def story() -> None:
+        store = FakeStateStore()
+        follower = Follower(cursor(), slot(store, "new"), Turn(), ManualClock())
+        await follower.begin(Checkpoint())
+        await slot(store, "old").claim()
+        await follower.save()
+        follower.cursor.report.trouble(Flow.HALTED, "another object is there")
+        with pytest.raises(LeaseLost):
+            await follower.save()
+
+    asyncio.run(story())
 
 
 def test_a_batch_from_quarantine_that_nobody_waits_for_is_left() -> None:
