@@ -24,7 +24,7 @@ class ParquetFiles:
     def __init__(self, keys: Mapping[str, str], bytes_max: int) -> None:
         try:
             import pyarrow as pa  # noqa: PLC0415  # an extra: most installations do without
-            from pyarrow import parquet  # noqa: PLC0415  # likewise
+            from pyarrow import parquet  # noqa: PLC0415  # an extra: most installations do without
         except ImportError as error:
             raise Misconfigured("--format parquet needs PyArrow", hint="pip install 'fanout[parquet]'") from error
         self._arrow: Any = pa

@@ -28,7 +28,7 @@ def from_fields(fields: Mapping[str, FieldValue], where: str) -> GapRecord:
     if fields.get("format") != VERSION:
         raise _unreadable(where)
     try:
-        return _read(fields, int(fields["noticedMs"]), int(fields["decidedMs"]), int(fields["told"]))  # type: ignore[arg-type]  # int() says so itself
+        return _read(fields, int(fields["noticedMs"]), int(fields["decidedMs"]), int(fields["told"]))  # type: ignore[arg-type]  # int() refuses what is no number
     except (KeyError, ValueError, TypeError) as error:
         raise _unreadable(where) from error
 

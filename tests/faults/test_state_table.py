@@ -115,8 +115,7 @@ def test_an_encryption_key_that_is_denied_halts_before_the_checkpoint(call: str)
         write(world, 0)
         capture, worker = world.capture(), world.worker({"a": world.sink("a")})
         await world.run(60)
-        assert worker.delivery is not None
-        (delivery,) = worker.delivery.deliveries.values()
+        delivery = worker.only
         (shard,) = capture.captures[0].captures.values()
         halted = shard.report if call == "put" else delivery.report
         assert (halted.flow, halted.hint) == (Flow.HALTED, KMS.hint)

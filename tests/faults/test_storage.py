@@ -116,7 +116,8 @@ def breaking(upstream: str, after_bytes: int) -> Iterator[str]:
         with suppress(OSError):
             while True:
                 client = listener.accept()[0]
-                server = socket.create_connection(upstream.split(":"))  # type: ignore[arg-type]  # a port as text is one
+                host, port = upstream.split(":")
+                server = socket.create_connection((host, int(port)))
                 limit, first[0] = (after_bytes if first[0] else float("inf")), False
                 threading.Thread(target=pump, args=(client, server, limit), daemon=True).start()
                 threading.Thread(target=pump, args=(server, client, float("inf")), daemon=True).start()

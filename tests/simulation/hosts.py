@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pipeline.capture.packing import Packing
@@ -63,7 +64,7 @@ class Setup:
 
     def around(self, host: Host) -> Surroundings:
         """Return what every object of a host is made of."""
-        remote: Any = lambda service: Remote(self.network, service)  # noqa: E731  # three uses, next line
+        remote: Any = partial(Remote, self.network)
         log, claims, state = remote(self.log), remote(self.claims), remote(self.state)
         chance = SimChance(self.loop)
         return Surroundings(host.name, log, claims, state, self.clock, chance, LEASE_SECONDS, 1.0, self.ring_bytes_max)
@@ -209,8 +210,9 @@ def _runner(setup: Setup, name: str) -> TopologyRunner:
     appetite = Appetite(
         setup.batch_changes_max, 1 << 20, LINGER_SECONDS[name], setup.wants[name], gaps, name, ranges=True
     )
-    make = lambda: Watched(name, sinks[name](), setup)  # noqa: E731  # one use, next line
-    return TopologyRunner(name, make, appetite, setup.clock, SimChance(setup.loop))
+    return TopologyRunner(
+        name, lambda: Watched(name, sinks[name](), setup), appetite, setup.clock, SimChance(setup.loop)
+    )
 
 
 async def pump(delivery: StreamDelivery, runners: Mapping[str, TopologyRunner], clock: SimClock, host: Host) -> None:

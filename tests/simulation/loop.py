@@ -75,7 +75,7 @@ _Loop: Any = asyncio.AbstractEventLoop
 """As Any, because a simulation needs neither sockets nor subprocesses, which the stubs call abstract."""
 
 
-class SimLoop(_Loop):  # type: ignore[misc]  # see _Loop
+class SimLoop(_Loop):  # type: ignore[misc]  # of Any, as said above
     """Just enough of an event loop for tasks, futures, timers, locks, events and queues."""
 
     def __init__(self, seed: int) -> None:

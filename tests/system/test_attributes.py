@@ -59,8 +59,7 @@ def test_a_policy_with_a_key_attribute_halts_its_topology_alone() -> None:
         host = world.worker({"a": world.sink("a"), "b": world.sink("b")})
         write(world, 0)
         await world.run(5)
-        assert host.delivery is not None
-        (delivery,) = host.delivery.deliveries.values()
+        delivery = host.only
         report = delivery.followers["a"].cursor.report
         assert report.flow is Flow.HALTED
         assert "attribute pk is of the key of table t0" in report.reason

@@ -127,8 +127,7 @@ def test_without_a_quarantine_it_halts_by_name_and_lives(caplog: pytest.LogCaptu
         await fill(world, 2)
         host = await killer.run(host, 120)
         assert killer.deaths <= DEATHS_MAX
-        assert host.delivery is not None
-        (delivery,) = host.delivery.deliveries.values()
+        delivery = host.only
         report = delivery.reports["a"]
         assert report.flow is Flow.HALTED
         assert f"the process ended {OFFERS_MAX} times while this change of t0 was written" in report.reason

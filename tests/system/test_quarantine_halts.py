@@ -5,18 +5,10 @@ import asyncio
 import pytest
 
 from pipeline.model.errors import TEXT_CHARACTERS_MAX, Rejected
-from pipeline.model.state import Report
 from pipeline.plugin import Batch
 from tests.system.test_isolation import fill
 from tests.system.test_quarantine import Poison, saved
-from tests.system.world import Host, World, item
-
-
-def report_of(worker: Host, name: str = "a") -> Report:
-    """Return what a topology on the one shard says of itself."""
-    assert worker.delivery is not None
-    (delivery,) = worker.delivery.deliveries.values()
-    return delivery.followers[name].cursor.report
+from tests.system.world import World, item
 
 
 @pytest.mark.fault("X1")
@@ -35,7 +27,7 @@ def test_a_refusal_of_no_change_of_the_batch_halts_as_a_defect(positions: dict[i
         worker = world.worker({"a": world.sink("a", refuse)})
         await fill(world, 1)
         await world.run(5)
-        report = report_of(worker)
+        report = worker.only.reports["a"]
         assert report.flow == "halted"
         assert report.reason.startswith("it raised Rejected: ")
         assert "a defect of topology a" in report.hint
@@ -61,7 +53,7 @@ def test_a_sink_that_fails_on_everything_halts() -> None:
         await world.run(200)
         assert len(saved(world).parked) <= 5
         assert saved(world).position == 0
-        assert report_of(worker).flow == "halted"
+        assert worker.only.reports["a"].flow == "halted"
         await world.end()
 
     asyncio.run(story())
@@ -83,7 +75,7 @@ def test_a_destination_that_refuses_everything_halts() -> None:
         await fill(world, 2)
         await world.run(5)
         assert len(saved(world).parked) == 5
-        report = report_of(worker)
+        report = worker.only.reports["a"]
         assert (report.flow, "one after the other" in report.reason) == ("halted", True)
         await world.end()
 
@@ -105,7 +97,7 @@ def test_a_destination_that_refuses_small_batches_halts_with_the_same_words() ->
         worker = world.worker({"a": world.sink("a", refuse)}, changes=4)
         await fill(world, 1)
         await world.run(5)
-        report = report_of(worker)
+        report = worker.only.reports["a"]
         assert (report.flow, len(saved(world).parked)) == ("halted", 5)
         assert report.reason == "6 changes were refused one after the other, and none was written: wrong table"
         await world.end()
@@ -131,7 +123,7 @@ def test_a_range_without_changes_goes_to_who_asks_for_ranges(*, ranges: bool) ->
         world.capture()
         worker = world.worker({"a": world.sink("a", refuse)}, ranges=ranges)
         await world.run(5)
-        assert (saved(world).position, report_of(worker).flow) == (3, "flowing")
+        assert (saved(world).position, worker.only.reports["a"].flow) == (3, "flowing")
         assert ((0, 3) in offered) is ranges
         assert all(changes for changes, _ in offered) is not ranges
         await world.end()
@@ -152,7 +144,7 @@ def test_without_quarantine_many_long_reasons_halt_with_a_short_one() -> None:
         worker = world.worker({"a": world.sink("a", refuse)})
         await fill(world, 2)
         await world.run(5)
-        report = report_of(worker)
+        report = worker.only.reports["a"]
         assert report.flow == "halted"
         assert len(report.reason) == TEXT_CHARACTERS_MAX
         await world.end()
@@ -169,7 +161,7 @@ def test_without_quarantine_a_refused_change_halts_and_names_the_section() -> No
         worker = world.worker({"a": world.sink("a", Poison("k3"))})
         await fill(world, 2)
         await world.run(5)
-        report = report_of(worker)
+        report = worker.only.reports["a"]
         assert report.flow == "halted"
         assert "[quarantine]" in report.hint
         await world.end()

@@ -218,8 +218,7 @@ def test_a_worker_that_was_overtaken_takes_nothing_for_a_gap() -> None:
     async def story(told: Story) -> None:
         told.put(1)
         await told.world.run(5)
-        assert told.hosts[1].delivery is not None
-        (delivery,) = told.hosts[1].delivery.deliveries.values()
+        delivery = told.hosts[1].only
         follower = delivery.followers["ledger"]
         await told.world.kill(told.hosts[1])
         sinks = {"audit": told.world.sink("other"), "ledger": told.world.sink("ledger")}
@@ -252,7 +251,7 @@ def test_time_to_loss_is_told_before_anything_is_lost() -> None:
         for seconds in (25, 15, 15, 20):
             await told.world.run(seconds)
             assert slow.delivery is not None
-            (delivery,) = slow.delivery.deliveries.values()
+            delivery = slow.only
             found.append([delivery.retention(name, slow.delivery.kept_ms).state for name in ("slow", "quick")])
         assert [quick for _, quick in found] == ["ample"] * 4
         assert [slow for slow, _ in found] == ["ample", "half used", "nearly used", "passed"]

@@ -78,6 +78,13 @@ class Host:
         if delivery is not None:
             self._tasks.append(asyncio.ensure_future(delivery.run(STEP_SECONDS)))
 
+    @property
+    def only(self) -> ShardDelivery:
+        """Return the delivery of the one shard this worker holds."""
+        assert self.delivery is not None
+        (found,) = self.delivery.deliveries.values()
+        return found
+
     def pump(self) -> None:
         """Start a pump for every new delivery and topology; stop those whose delivery is gone."""
         deliveries = set(self.delivery.deliveries.values()) if self.delivery else set()

@@ -272,7 +272,7 @@ class OverItems(SinkContract):
 class OverObjects(SinkContract):
     """The contract of a sink that keeps every change."""
 
-    not_applicable = {9: "no settings", 31: "a bucket takes all", 49: "first version"}  # noqa: RUF012  # ditto
+    not_applicable = {9: "no settings", 31: "a bucket takes all", 49: "first version"}  # noqa: RUF012  # as an author
     sink: type[Filer] = Filer
 
     def make_sink(self, context: StoresContext) -> Filer:

@@ -1,6 +1,7 @@
 """What a plugin raises with wrong fields is a defect of its topology, told field by field."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -85,20 +86,23 @@ def told(error: BaseException, *, opening: bool = False) -> str:
 @pytest.mark.fault("X1")
 @pytest.mark.parametrize("opening", [False, True])
 @pytest.mark.parametrize(
-    ("error", "reason"),
+    ("kind", "fields", "reason"),
     [
-        (RetryLater(None), "it raised RetryLater: reason is a NoneType, not a text"),  # type: ignore[arg-type]  # the fault
-        (Misconfigured(b"no"), "it raised Misconfigured: reason is a bytes, not a text"),  # type: ignore[arg-type]  # the fault
-        (Misconfigured(None, hint=5), "it raised Misconfigured: reason is a NoneType, not a text"),  # type: ignore[arg-type]  # the fault
-        (Corrupt("bad", hint=5), "it raised Corrupt: hint is a int, not a text"),  # type: ignore[arg-type]  # the fault
-        (RetryLater("a", after_seconds="k1"), "it raised RetryLater: after_seconds is a str, not a number"),  # type: ignore[arg-type]  # the fault
-        (RetryLater("a", after_seconds=None), "it raised RetryLater: after_seconds is a NoneType, not a"),  # type: ignore[arg-type]  # the fault
-        (Bare(), "it raised Bare: reason is a NoneType, not a text"),
-        (Lazy(), "KeyError at test_judging.py"),
+        (RetryLater, {"reason": None}, "it raised RetryLater: reason is a NoneType, not a text"),
+        (Misconfigured, {"reason": b"no"}, "it raised Misconfigured: reason is a bytes, not a text"),
+        (Misconfigured, {"reason": None, "hint": 5}, "it raised Misconfigured: reason is a NoneType, not a text"),
+        (Corrupt, {"reason": "bad", "hint": 5}, "it raised Corrupt: hint is a int, not a text"),
+        (RetryLater, {"reason": "a", "after_seconds": "k1"}, "it raised RetryLater: after_seconds is a str, not a num"),
+        (RetryLater, {"reason": "a", "after_seconds": None}, "it raised RetryLater: after_seconds is a NoneType, not"),
+        (Bare, {}, "it raised Bare: reason is a NoneType, not a text"),
+        (Lazy, {}, "KeyError at test_judging.py"),
     ],
 )
-def test_a_field_of_a_wrong_type_is_a_defect_that_names_it(error: PipelineError, reason: str, *, opening: bool) -> None:
+def test_a_field_of_a_wrong_type_is_a_defect_that_names_it(
+    kind: Callable[..., PipelineError], fields: dict[str, object], reason: str, *, opening: bool
+) -> None:
     """X1: the field, its value's type and what was expected are told, never the value, which may be of an item."""
+    error = kind(**fields)
     assert told(error, opening=opening).startswith(reason)
     assert "k1" not in told(error, opening=opening)
 

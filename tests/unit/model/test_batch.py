@@ -16,5 +16,5 @@ def test_a_batch_cannot_be_changed_in_place() -> None:
     with pytest.raises(AttributeError):
         change.after = b""  # type: ignore[misc]  # what is forbidden is tried
     with pytest.raises(TypeError):
-        given.changes[0] = change  # type: ignore[index]  # likewise
+        given.changes[0] = change  # type: ignore[index]  # what is forbidden is tried
     assert isinstance(change.after, bytes)
