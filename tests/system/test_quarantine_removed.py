@@ -36,6 +36,15 @@ def report_of(worker: Host) -> Report:
     return report
 
 
+async def put_back(world: World, worker: Host) -> None:
+    """Have the section back, and what is parked put through: all has arrived, in order."""
+    await replaced(world, worker, quarantine=True)
+    await ask(world)
+    await world.run(8)
+    assert in_order(world)
+    await world.end()
+
+
 def test_without_the_section_a_topology_with_parked_keys_halts_by_name() -> None:
     """It says so at once, and writes nothing; the others flow; with the section back all is put through in order."""
 
@@ -54,11 +63,7 @@ def test_without_the_section_a_topology_with_parked_keys_halts_by_name() -> None
         assert report.flow is Flow.HALTED
         assert saved(world).position == 40
         assert world.ledger("b").by_key == world.expected()
-        await replaced(world, worker, quarantine=True)
-        await ask(world)
-        await world.run(8)
-        assert in_order(world)
-        await world.end()
+        await put_back(world, worker)
 
     asyncio.run(story())
 
@@ -78,10 +83,6 @@ def test_keys_that_a_shard_inherits_halt_it_too() -> None:
         report = report_of(worker)
         assert (report.flow, "1 parked key" in report.reason) == (Flow.HALTED, True)
         assert world.ledger("b").by_key == world.expected()
-        await replaced(world, worker, quarantine=True)
-        await ask(world)
-        await world.run(8)
-        assert in_order(world)
-        await world.end()
+        await put_back(world, worker)
 
     asyncio.run(story())

@@ -92,8 +92,16 @@ def told(error: BaseException, *, opening: bool = False) -> str:
         (Misconfigured, {"reason": b"no"}, "it raised Misconfigured: reason is a bytes, not a text"),
         (Misconfigured, {"reason": None, "hint": 5}, "it raised Misconfigured: reason is a NoneType, not a text"),
         (Corrupt, {"reason": "bad", "hint": 5}, "it raised Corrupt: hint is a int, not a text"),
-        (RetryLater, {"reason": "a", "after_seconds": "k1"}, "it raised RetryLater: after_seconds is a str, not a num"),
-        (RetryLater, {"reason": "a", "after_seconds": None}, "it raised RetryLater: after_seconds is a NoneType, not"),
+        (
+            RetryLater,
+            {"reason": "a", "after_seconds": "k1"},
+            "it raised RetryLater: after_seconds is a str, not a number",
+        ),
+        (
+            RetryLater,
+            {"reason": "a", "after_seconds": None},
+            "it raised RetryLater: after_seconds is a NoneType, not a",
+        ),
         (Bare, {}, "it raised Bare: reason is a NoneType, not a text"),
         (Lazy, {}, "KeyError at test_judging.py"),
     ],
